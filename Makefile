@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine:
+#   make run     installs what is missing, builds, runs the main job on real guests
+#   make test    the same set-up, then the tests
+PYTHON ?= python3
+BIN := .venv/bin
+NATIVE := $(shell find qemunet/native -name '*.cc' -o -name '*.h')
+
+.PHONY: run test setup lint types format lock sanitize clean
+
+run: setup
+	$(BIN)/qemunet run topologies/pair.txt experiments/first_look.py
+
+test: setup
+	$(BIN)/python -m pytest
+
+setup:
+	@PYTHON=$(PYTHON) scripts/setup
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	clang-format --dry-run --Werror $(NATIVE)
+
+types: setup
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	clang-format -i $(NATIVE)
+
+# The native code under AddressSanitizer with UndefinedBehaviorSanitizer, then under ThreadSanitizer.
+sanitize: setup
+	scripts/sanitize
+
+# After a change of the dependencies in pyproject.toml.
+lock: setup
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/python -m piptools compile --quiet --extra dev --strip-extras --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --output-file requirements.new pyproject.toml
+	(echo '# Every Python package of the set-up, pinned. Made by: make lock'; cat requirements.new) >requirements.lock
+	rm requirements.new
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

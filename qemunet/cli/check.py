@@ -1,0 +1,44 @@
+"""``qemunet check TOPOLOGY [--plan]``: parse, check and plan; starts nothing and needs no privileges."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from qemunet.cli.main import add_topology_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    add_topology_arguments(parser)
+    parser.add_argument("--plan", action="store_true", help="print the whole plan as JSON")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Check; standard output gets a summary or the plan, standard error the warnings."""
+    from qemunet.experiment import split_parameters
+    from qemunet.plan import make_plan, plan_to_json
+    from qemunet.topology import declared_parameters, read_topology
+
+    declared = declared_parameters(arguments.topology)
+    overrides, _ = split_parameters(dict(arguments.parameters), declared, {})
+    topology = read_topology(arguments.topology, parameters=overrides)
+    plan = make_plan(topology, seed=1, source_directory=Path(arguments.topology).resolve().parent)
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if arguments.plan:
+        import json
+
+        print(json.dumps(plan_to_json(plan), indent=2))
+        return 0
+    print(f"{arguments.topology}: {len(topology.nodes)} nodes, {len(topology.links)} links, no mistakes")
+    for guest in plan.guests:
+        addresses = ", ".join(
+            f"{interface.name} {' '.join(interface.addresses) or 'no address'}" for interface in guest.interfaces
+        )
+        print(f"  {guest.node:<16} {guest.type} {guest.arch}  {addresses}")
+    for link in plan.simulation.links:
+        ends = " ".join(f"{end.node}:{end.interface}" for end in link.ends)
+        print(f"  {link.name:<16} {link.type}  {ends}")
+    return 0

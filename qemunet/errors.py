@@ -1,0 +1,148 @@
+"""Every error that qemunet raises on purpose.
+
+Each carries the object it is about, what was seen and the rule that was broken in its message, and the remedy
+in its hint. A ``layer`` says which part failed; it is what ``run.json`` records and what decides the exit status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class QemunetError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: What is wrong: the object, the observed value, the rule.
+        hint: What the user can do about it, one sentence.
+    """
+
+    layer = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(QemunetError):
+    """Wrong usage, or an input file that cannot be used."""
+
+    layer = "input"
+
+
+class TopologyError(InputError):
+    """A topology that cannot be read.
+
+    ``problems`` holds every mistake found, each formatted as ``file:line:column: message``.
+    """
+
+    def __init__(self, problems: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(problems), hint=hint)
+        self.problems = tuple(problems)
+
+
+class PlanError(TopologyError):
+    """A topology that was read but cannot be built: what ns-3 or QEMU would abort on or silently spoil."""
+
+
+class HostError(QemunetError):
+    """The host refused something that a run needs."""
+
+    layer = "host"
+
+
+class MissingRequirement(HostError):
+    """A program, device or permission that a run needs is missing; the hint is the command that brings it."""
+
+
+class SimulationError(QemunetError):
+    """The ns-3 worker failed."""
+
+    layer = "simulation"
+
+
+class GuestError(QemunetError):
+    """A guest failed.
+
+    Args:
+        node: The name of the guest's node.
+    """
+
+    layer = "guest"
+
+    def __init__(self, message: str, *, node: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.node = node
+
+
+class GuestBootTimeout(GuestError):
+    """A guest did not come up in time."""
+
+
+class GuestExitedError(GuestError):
+    """A guest ended or restarted while it was needed.
+
+    Args:
+        reason: ``"reboot"``, ``"shutdown"``, ``"panic"``, ``"crash"`` or ``"launch"``.
+    """
+
+    def __init__(
+        self, message: str, *, node: str | None = None, reason: str = "crash", hint: str | None = None
+    ) -> None:
+        super().__init__(message, node=node, hint=hint)
+        self.reason = reason
+
+
+class ConsoleError(GuestError):
+    """A console lost step and could not be brought back."""
+
+
+class TaskError(QemunetError):
+    """A Task that cannot be run, or that did not end as it should."""
+
+    layer = "task"
+
+
+class CommandFailed(TaskError):
+    """A checked command ended with a status other than 0.
+
+    ``output`` is what it wrote, ``exit_status`` what it returned.
+    """
+
+    def __init__(
+        self, message: str, *, node: str, command: str, output: str, exit_status: int, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.node = node
+        self.command = command
+        self.output = output
+        self.exit_status = exit_status
+
+
+class CommandTimeout(TaskError):
+    """A command did not end in its time; ``output`` is what it had written by then."""
+
+    def __init__(
+        self, message: str, *, node: str, command: str, output: str, timeout_s: float, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.node = node
+        self.command = command
+        self.output = output
+        self.timeout_s = timeout_s
+
+
+class BrokenBarrierError(TaskError):
+    """A Task's barrier broke: some of its guests arrived, others cannot any more."""
+
+    def __init__(
+        self, message: str, *, arrived: Sequence[str], missing: Sequence[str], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.arrived = tuple(arrived)
+        self.missing = tuple(missing)
+
+
+class ExperimentError(InputError):
+    """An experiment file that does not load, or has no ``experiment``."""

@@ -1,0 +1,159 @@
+"""Starts a process of the Run: fork, descriptors, mount view, exec. Runs in the Run's init, which is single-threaded."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Mapping, Sequence
+
+from qemunet.host import linux
+
+_VIEW_ROOT = "/sys"
+
+
+class SpawnError(OSError):
+    """A child that could not be started; ``stage`` says how far it came: fork, view, descriptors or exec."""
+
+    stage = "fork"
+
+
+def spawn_child(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    fds: Mapping[int, int],
+    log: int,
+    paths: Mapping[str, str],
+) -> int:
+    """Start a program and return its process id once it has been executed.
+
+    The child leads a session and process group of its own, has default signals, reads /dev/null, writes ``log`` and
+    has no descriptor beyond these and ``fds`` (its number -> ours).
+
+    Args:
+        argv: Program, looked up in the PATH of ``env``, and arguments.
+        paths: Files that this child sees besides the host's own (see ``enter_view``).
+
+    Raises:
+        SpawnError: with the stage that failed and the kernel's reason.
+    """
+    report, report_end = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(argv, env=env, fds=fds, log=log, paths=paths, report=report_end)
+    except OSError as error:
+        os.close(report)
+        raise SpawnError(error.errno, error.strerror) from error
+    finally:
+        os.close(report_end)
+    with open(report, "rb") as lines:
+        # The end comes without a word when exec closes the child's copy: CLOEXEC is the success report.
+        words = lines.read().decode("utf-8", "surrogateescape").split("\n", 2)
+    if len(words) < 3:
+        return pid
+    os.waitpid(pid, 0)
+    refusal = SpawnError(int(words[1]), os.strerror(int(words[1])), words[2])
+    refusal.stage = words[0]
+    raise refusal
+
+
+def _become(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    fds: Mapping[int, int],
+    log: int,
+    paths: Mapping[str, str],
+    report: int,
+) -> None:
+    """Turn the forked child into the program. Never returns."""
+    stage = "view"
+    try:
+        os.setsid()
+        _reset_signals()
+        if paths:
+            enter_view(paths)
+        stage = "descriptors"
+        report = _place_descriptors(fds, log, report)
+        stage = "exec"
+        os.execvpe(argv[0], list(argv), dict(env))
+    except OSError as error:
+        text = f"{stage}\n{error.errno or 0}\n{error.filename or argv[0]}"
+        os.write(report, text.encode("utf-8", "surrogateescape"))
+    finally:
+        os._exit(127)
+
+
+def _reset_signals() -> None:
+    """Undo what Python does to signals: an ignored one would stay ignored across exec."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _place_descriptors(fds: Mapping[int, int], log: int, report: int) -> int:
+    """Give each descriptor the number the child knows it by; return the report pipe's new number.
+
+    All of ours are moved above the highest wanted number first, so that no step overwrites what a later one needs.
+    """
+    wanted = {1: log, 2: log, **fds}
+    above = max(wanted) + 1
+    report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, above)
+    moved = {number: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, above) for number, ours in wanted.items()}
+    moved[0] = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), fcntl.F_DUPFD_CLOEXEC, above)
+    for number, copy in moved.items():
+        os.dup2(copy, number, inheritable=True)
+    # What the init holds is close-on-exec; this also covers what a library may have opened without it.
+    for first, last in _gaps(set(moved)):
+        os.closerange(first, min(last, report))
+    return report
+
+
+def _gaps(kept: set[int]) -> list[tuple[int, int]]:
+    """The ranges [first, last) of numbers not in ``kept``, below its highest member's successor and beyond it."""
+    numbers = sorted(kept)
+    ends = [*numbers[1:], 1 << 20]
+    return [(number + 1, end) for number, end in zip(numbers, ends, strict=True) if number + 1 < end]
+
+
+def enter_view(paths: Mapping[str, str]) -> None:
+    """Give this process a file system of its own: the host's, and ``paths`` (path -> file it leads to) besides.
+
+    The root is a small tmpfs in a mount namespace of this process alone; every entry of the host's root is bound
+    into it, so nothing is written to the host's file systems. The first component of each path belongs to the view:
+    an entry of the host's root by that name is not seen.
+
+    Raises:
+        OSError: a mount was refused.
+    """
+    linux.unshare(linux.CLONE_NEWNS, "mount namespace of a child")
+    directory = os.getcwd()
+    own = {path.split("/")[1] for path in paths}
+    # Opened first: the new root is mounted over one of these entries, and descriptors still lead to what was there.
+    entries = {
+        name: os.open(f"/{name}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for name in os.listdir("/") if name not in own
+    }
+    linux.mount("qemunet-view", _VIEW_ROOT, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=1m")
+    for name, entry in entries.items():
+        target = f"{_VIEW_ROOT}/{name}"
+        mode = os.fstat(entry).st_mode
+        if stat.S_ISLNK(mode):
+            os.symlink(os.readlink(f"/{name}"), target)
+        else:
+            if stat.S_ISDIR(mode):
+                os.mkdir(target)
+            else:
+                os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC))
+            linux.mount(f"/proc/self/fd/{entry}", target, None, linux.MS_BIND | linux.MS_REC)
+        os.close(entry)
+    for path, leads_to in paths.items():
+        os.makedirs(os.path.dirname(_VIEW_ROOT + path), exist_ok=True)
+        os.symlink(leads_to, _VIEW_ROOT + path)
+    # A file written into the root would vanish with the child: refuse it as a read-only root does.
+    linux.mount(None, _VIEW_ROOT, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID)
+    os.chroot(_VIEW_ROOT)
+    os.chdir(directory)

@@ -1,0 +1,193 @@
+"""What a Plan is: frozen data that says exactly what will be built, before anything is.
+
+Every part that builds something (host, simulation, guest) reads its own piece of it and nothing else. A Plan is made
+of strings, numbers, tuples and mappings, so that ``plan.json`` is the whole of it. Units are in the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Attach = Literal["native", "tapbridge"]
+
+
+@dataclass(frozen=True)
+class InterfacePlan:
+    """One interface of a guest and the door its frames go through.
+
+    Attributes:
+        name: Its name in the guest (eth0, ...), in the order in which the devices are made.
+        mac: Locally administered unicast address, ``02:..``.
+        addresses: With prefix length, as ``10.0.0.1/24``.
+        mtu: In bytes, as the guest's ``ip link`` says it.
+        link: Name of the link or lan it is on.
+        door: Number of its door, unique in the Plan; doors are numbered from 0.
+        attach: How it is joined to its ns-3 node.
+        host_tap: QEMU's tap on the host (tapbridge only).
+    """
+
+    name: str
+    mac: str
+    addresses: tuple[str, ...]
+    mtu: int
+    link: str
+    door: int
+    attach: Attach
+    host_tap: str | None = None
+
+
+@dataclass(frozen=True)
+class GuestPlan:
+    """One guest.
+
+    Attributes:
+        node: Name of its node, which is also its hostname.
+        type: Node type: ``qemu``.
+        image: Name of the image, or None where ``kernel`` or ``drive`` name files.
+        arch: ``x86_64`` or ``aarch64``.
+        accel: As asked for: ``auto``, ``kvm`` or ``tcg``.
+        memory_mib: In MiB.
+        bridge: All its interfaces are joined by a bridge ``br0`` inside it, which has the addresses.
+        interfaces: In order.
+        argv: QEMU's command line. ``${...}`` stand for what is known only at start: ``${kernel}``, ``${initrd}``
+            (files of the image), ``${accel}``, ``${fd:NAME}`` with NAME one of qmp, kernel (kernel log), shell, control,
+            net0, net1, ... (the n-th interface).
+        kernel, initrd, drive: Files named in the topology, absolute, or None for those of the image.
+        attributes: All keys of the node as written, defaults included.
+    """
+
+    node: str
+    type: str
+    image: str | None
+    arch: str
+    accel: str
+    memory_mib: int
+    bridge: bool
+    interfaces: tuple[InterfacePlan, ...]
+    argv: tuple[str, ...]
+    kernel: str | None = None
+    initrd: str | None = None
+    drive: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Impairments:
+    """What one direction of a link does to frames.
+
+    Attributes:
+        rate_bps: Bits per second; None is unlimited.
+        delay_ns: Propagation delay.
+        loss: Share of frames lost, 0..1, drawn per frame.
+        jitter_ns: Half width of a uniform addition to the delay (never reorders by itself).
+        duplicate: Share of frames sent twice.
+        reorder: Share of frames that skip the delay and so overtake.
+        queue_frames: Frames that may wait for the transmitter; one more is dropped.
+    """
+
+    rate_bps: int | None = None
+    delay_ns: int = 0
+    loss: float = 0.0
+    jitter_ns: int = 0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    queue_frames: int = 1000
+
+
+@dataclass(frozen=True)
+class EndPlan:
+    """One end of a link in the simulation.
+
+    Attributes:
+        node: Name of the (ghost) node.
+        interface: Interface name.
+        mac: The guest's address. ns-3's own device gets another where the model needs one of its own.
+        door: Number of the door, None where the node has no guest.
+        attach: How the door is built.
+        tap: The tap that ns-3's TapBridge opens (tapbridge only).
+    """
+
+    node: str
+    interface: str
+    mac: str
+    door: int | None
+    attach: Attach | None
+    tap: str | None = None
+
+
+@dataclass(frozen=True)
+class LinkPlan:
+    """A link or lan in the simulation.
+
+    Attributes:
+        name: As the user sees it.
+        type: ``wire`` (exactly two ends) or ``csma``.
+        ends: In order of the file.
+        mtu: In bytes, without the Ethernet header.
+        impairments: wire: (first to second end, back). csma: one, of which rate, delay and loss are used.
+    """
+
+    name: str
+    type: str
+    ends: tuple[EndPlan, ...]
+    mtu: int
+    impairments: tuple[Impairments, ...]
+
+
+@dataclass(frozen=True)
+class SimulationPlan:
+    """What the ns-3 worker builds.
+
+    Attributes:
+        simulator: ``qemunet`` or ``ns3`` (stock RealtimeSimulatorImpl; tapbridge only).
+        seed: Of every random stream of the run.
+        nodes: Names of the ns-3 nodes, in order.
+        links: In order of the file.
+    """
+
+    simulator: str
+    seed: int
+    nodes: tuple[str, ...]
+    links: tuple[LinkPlan, ...]
+
+
+@dataclass(frozen=True)
+class TapPlan:
+    """A tap in the Run's network namespace and the bridge it is a port of.
+
+    Attributes:
+        name: At most 15 characters.
+        bridge: Name of its bridge.
+        side: ``simulation`` (ns-3 opens it by name) or ``guest`` (QEMU inherits its descriptor).
+    """
+
+    name: str
+    bridge: str
+    side: Literal["simulation", "guest"]
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """What the Run's init makes in its network namespace (nothing with native doors only)."""
+
+    bridges: tuple[str, ...] = ()
+    taps: tuple[TapPlan, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole: everything a run builds.
+
+    Attributes:
+        warnings: What ``check`` says although it is allowed, as ``file:line:column: message``.
+        options: Fidelity limits and the like, as in the topology.
+    """
+
+    name: str
+    guests: tuple[GuestPlan, ...]
+    simulation: SimulationPlan
+    host: HostPlan
+    options: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,54 @@
+"""The little that other parts need to know of a process started in the Run's namespaces.
+
+``host`` implements these Protocols; ``guest`` and ``simulation`` use them without importing ``host``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class Process(Protocol):
+    """A process that the Run's init started."""
+
+    @property
+    def pid(self) -> int:
+        """Process id inside the Run's PID namespace."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, minus the signal's number if a signal ended it, or None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end and return ``returncode``."""
+
+    async def kill(self, signal: int = 9) -> None:
+        """Send a signal; nothing happens if it has ended."""
+
+
+class Spawner(Protocol):
+    """Starts processes in the Run's namespaces."""
+
+    async def spawn(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        fds: Mapping[int, int] | None = None,
+        log: int,
+        env: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start ``argv`` inside the Run.
+
+        Args:
+            name: What the process is, for messages.
+            argv: Program (looked up in PATH) and arguments.
+            fds: Descriptors the child gets: its number -> ours. Ours stay open here.
+            log: Our descriptor of a file that takes standard output and standard error; standard input is /dev/null.
+            env: Variables added to those of the controller.
+
+        Raises:
+            MissingRequirement: the program is not there.
+            HostError: it could not be started.
+        """

@@ -1,0 +1,176 @@
+"""The RunRecord on disk: one directory a run, plain files, each whole or a valid prefix at any instant.
+
+``run.json`` is replaced as a whole (written beside, then renamed); ``events.jsonl`` and ``tasks.jsonl`` grow by
+whole lines, each written by a single write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from qemunet.errors import HostError
+
+SCHEMA = 1
+"""Version of run.json's layout."""
+
+OUTPUT_INLINE_BYTES = 64 * 1024
+"""A command's output longer than this goes to a file of its own, named in tasks.jsonl."""
+
+
+class RunDirectory:
+    """A run's directory while the run writes it.
+
+    Attributes:
+        path: The directory.
+        number: Its number under the experiment's name.
+        record: What run.json holds; changed by ``update``.
+    """
+
+    def __init__(self, path: Path, number: int, record: dict[str, Any]) -> None:
+        self.path = path
+        self.number = number
+        self.record = record
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._events = os.open(path / "events.jsonl", append, 0o644)
+        self._tasks = os.open(path / "tasks.jsonl", append, 0o644)
+        self._outputs = 0
+
+    @classmethod
+    def create(cls, runs: Path, experiment: str, record: Mapping[str, Any]) -> RunDirectory:
+        """Make the next free ``runs/<experiment>/<number>/`` and write run.json with status ``running``.
+
+        Safe when many processes do so at once: the number is taken by making the directory.
+
+        Raises:
+            HostError: the directory cannot be made or written.
+        """
+        parent = runs / experiment
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            taken = [int(entry.name) for entry in parent.iterdir() if entry.name.isdecimal()]
+            number = max(taken, default=0) + 1
+            while True:
+                path = parent / str(number)
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    number += 1
+            for folder in ("console", "qemu", "pcap"):
+                (path / folder).mkdir()
+            whole = {
+                "schema": SCHEMA,
+                "status": "running",
+                "verdict": None,
+                "experiment": experiment,
+                "number": number,
+                "directory": str(path),
+                "metrics": {},
+                "started": _now(),
+                "ended": None,
+                "error": None,
+                **record,
+            }
+            run = cls(path, number, whole)
+            run.update()
+        except OSError as error:
+            raise HostError(
+                f"run directory under {parent} cannot be written: {error.strerror}",
+                hint="name a writable place with --runs-dir",
+            ) from error
+        return run
+
+    def update(self, **values: Any) -> None:
+        """Change fields of the record and write run.json anew, atomically."""
+        self.record.update(values)
+        self.write("run.json", to_json(self.record))
+
+    def end(self, status: str, **values: Any) -> None:
+        """Write the end of the run: status, time and ``values``, and close the line files."""
+        self.update(status=status, ended=_now(), **values)
+        for descriptor in (self._events, self._tasks):
+            os.close(descriptor)
+        self._events = self._tasks = -1
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the directory, whole or not at all."""
+        beside = self.path / f".{name}.new"
+        beside.write_text(text, encoding="utf-8", errors="surrogateescape")
+        beside.replace(self.path / name)
+
+    def event(self, kind: str, *, simulation_s: float | None, host_ns: int, **values: Any) -> None:
+        """Append a line to events.jsonl: what happened, at which simulation time (s) and host monotonic time (ns)."""
+        if self._events >= 0:
+            line = {"event": kind, "simulation_s": simulation_s, "host_ns": host_ns, **values}
+            _append(self._events, line)
+
+    def command(self, output: str, **values: Any) -> None:
+        """Append a command's line to tasks.jsonl; long output goes to a file of its own."""
+        if self._tasks < 0:
+            return
+        raw = output.encode("utf-8", "surrogateescape")
+        if len(raw) <= OUTPUT_INLINE_BYTES:
+            _append(self._tasks, {**values, "output": output})
+            return
+        self._outputs += 1
+        node = re.sub(r"[^A-Za-z0-9_-]", "_", str(values.get("node", "node")))
+        name = f"outputs/{self._outputs:05d}-{node}.out"
+        (self.path / "outputs").mkdir(exist_ok=True)
+        (self.path / name).write_bytes(raw)
+        _append(self._tasks, {**values, "output": None, "output_path": name, "output_bytes": len(raw)})
+
+
+def to_json(value: Any) -> str:
+    """JSON with a final newline; undecodable bytes of outputs (surrogates) are escaped, so the text is always UTF-8."""
+    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=True) + "\n"
+
+
+def _append(descriptor: int, line: Mapping[str, Any]) -> None:
+    data = (json.dumps(line, ensure_ascii=True) + "\n").encode()
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Read a run.json; a run marked ``running`` whose process is gone reads as ``interrupted``.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is not a run.json.
+    """
+    record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    if not isinstance(record, dict) or "status" not in record:
+        raise ValueError(f"{path / 'run.json'} is not the record of a run")
+    if record["status"] == "running" and not process_alive(record.get("process", {})):
+        record["status"] = "interrupted"
+    return record
+
+
+def this_process() -> dict[str, int]:
+    """What tells this process from any later one with the same number: pid and start time in clock ticks."""
+    return {"pid": os.getpid(), "start_ticks": _start_ticks(os.getpid()) or 0}
+
+
+def process_alive(process: Mapping[str, int]) -> bool:
+    """Whether the process that ``this_process`` described still runs."""
+    pid = process.get("pid", 0)
+    return pid > 0 and _start_ticks(pid) == process.get("start_ticks")
+
+
+def _start_ticks(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
