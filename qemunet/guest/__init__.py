@@ -1,0 +1,1 @@
+"""Guests: their images, machines, consoles and shells."""

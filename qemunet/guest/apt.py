@@ -16,7 +16,7 @@ from pathlib import Path
 
 from qemunet.errors import HostError
 from qemunet.guest.apt_sources import distribution_sources
-from qemunet.guest.files import atomic_write, require_program
+from qemunet.guest.files import require_program
 from qemunet.progress import Progress
 
 
@@ -158,9 +158,8 @@ class Apt:
                 stderr=subprocess.STDOUT,
                 text=True,
             ) as apt:
-                assert apt.stdout is not None
                 said: list[str] = []
-                for line in apt.stdout:
+                for line in apt.stdout or ():
                     if status := re.match(r"dlstatus:\d+:([\d.]+):", line):
                         step.update(done=float(status[1]))
                     elif line.startswith(("E:", "W:", "Err:")):
@@ -182,16 +181,12 @@ class Apt:
                 hint="check the network (and the proxy, if there is one), then try again: what was fetched is kept",
             )
         found.replace(target)
-        atomic_write(target.with_suffix(".ok"), package.sha256.encode())
 
     @staticmethod
     def _is_whole(path: Path, package: Package) -> bool:
         try:
             if path.stat().st_size != package.size_bytes:
                 return False
-            mark = path.with_suffix(".ok")
-            if mark.exists() and mark.read_text() == package.sha256:
-                return True
             with path.open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest() == package.sha256
         except OSError:

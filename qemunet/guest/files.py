@@ -54,7 +54,8 @@ def locked(path: Path, what: str, progress: Progress) -> Iterator[None]:
 
     Args:
         path: The lock file; made if missing, never removed.
-        what: What the other one is doing, for the progress.
+        what: What the other one is doing.
+        progress: Takes the notice that this one waits.
 
     Raises:
         HostError: The file cannot be made.

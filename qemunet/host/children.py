@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from qemunet.host import linux
 
 _VIEW_ROOT = "/sys"
+_VIEW_FLAGS = linux.MS_NOSUID | linux.MS_NODEV
 
 
 class SpawnError(OSError):
@@ -80,8 +82,10 @@ def _become(
         report = _place_descriptors(fds, log, report)
         stage = "exec"
         os.execvpe(argv[0], list(argv), dict(env))
-    except OSError as error:
-        text = f"{stage}\n{error.errno or 0}\n{error.filename or argv[0]}"
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        culprit = error.filename if isinstance(error, OSError) and stage != "exec" else argv[0]
+        text = f"{stage}\n{number or errno.EINVAL}\n{culprit}"
         os.write(report, text.encode("utf-8", "surrogateescape"))
     finally:
         os._exit(127)
@@ -108,16 +112,11 @@ def _place_descriptors(fds: Mapping[int, int], log: int, report: int) -> int:
     for number, copy in moved.items():
         os.dup2(copy, number, inheritable=True)
     # What the init holds is close-on-exec; this also covers what a library may have opened without it.
-    for first, last in _gaps(set(moved)):
-        os.closerange(first, min(last, report))
+    numbers = sorted(moved)
+    for number, following in zip(numbers, [*numbers[1:], report], strict=True):
+        os.closerange(number + 1, following)
+    os.closerange(report + 1, os.sysconf("SC_OPEN_MAX"))
     return report
-
-
-def _gaps(kept: set[int]) -> list[tuple[int, int]]:
-    """The ranges [first, last) of numbers not in ``kept``, below its highest member's successor and beyond it."""
-    numbers = sorted(kept)
-    ends = [*numbers[1:], 1 << 20]
-    return [(number + 1, end) for number, end in zip(numbers, ends, strict=True) if number + 1 < end]
 
 
 def enter_view(paths: Mapping[str, str]) -> None:
@@ -137,7 +136,7 @@ def enter_view(paths: Mapping[str, str]) -> None:
     entries = {
         name: os.open(f"/{name}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for name in os.listdir("/") if name not in own
     }
-    linux.mount("qemunet-view", _VIEW_ROOT, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=1m")
+    linux.mount("qemunet-view", _VIEW_ROOT, "tmpfs", _VIEW_FLAGS, "mode=755,size=1m")
     for name, entry in entries.items():
         target = f"{_VIEW_ROOT}/{name}"
         mode = os.fstat(entry).st_mode
@@ -154,6 +153,6 @@ def enter_view(paths: Mapping[str, str]) -> None:
         os.makedirs(os.path.dirname(_VIEW_ROOT + path), exist_ok=True)
         os.symlink(leads_to, _VIEW_ROOT + path)
     # A file written into the root would vanish with the child: refuse it as a read-only root does.
-    linux.mount(None, _VIEW_ROOT, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID)
+    linux.mount(None, _VIEW_ROOT, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | _VIEW_FLAGS)
     os.chroot(_VIEW_ROOT)
     os.chdir(directory)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qemunet.topology.problems import Place, Problems
 
-LARGEST_TEXT = 16 << 20
+LARGEST_TEXT = 4 << 20
 """Characters that a source may have."""
 
 _PLAIN = re.compile(r"[^ \t\\'\"()#]+")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from math import prod
 
 _RANGE = re.compile(r"\[([0-9]{1,9})-([0-9]{1,9})\]")
+_LONGEST = 200
 
 
 class RangeTooLarge(ValueError):
@@ -23,19 +25,21 @@ def expand_ranges(text: str, *, most: int) -> list[str]:
     """
     if "[" not in text and "]" not in text:
         return [text]
+    if len(text) > _LONGEST:
+        raise ValueError(f"too long for a name with ranges ({len(text)} characters)")
     fixed = _RANGE.split(text)
     around, firsts, lasts = fixed[0::3], fixed[1::3], fixed[2::3]
     if any("[" in piece or "]" in piece for piece in around):
         raise ValueError("not a range; write one as n[1-3], with whole numbers")
     spans = [range(int(first), int(last) + 1) for first, last in zip(firsts, lasts, strict=True)]
-    count = 1
-    for span in spans:
-        count *= len(span)
+    if not all(spans):
+        return []
+    count = prod(map(len, spans))
     if count > most:
         raise RangeTooLarge(f"stands for {count} names; there may be {most}")
     widths = [_width(first, last) for first, last in zip(firsts, lasts, strict=True)]
     names = []
-    for numbers in product(*spans) if count else ():
+    for numbers in product(*spans):
         digits = [str(number).zfill(width) for number, width in zip(numbers, widths, strict=True)]
         names.append(around[0] + "".join(d + piece for d, piece in zip(digits, around[1:], strict=True)))
     return names

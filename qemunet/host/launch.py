@@ -1,0 +1,97 @@
+"""How the Run's init is started, and how it is recognised among all processes: one place for both."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+INIT_PROGRAM = Path(__file__).with_name("init.py")
+"""The program; its last components in a command line mark an init of qemunet's."""
+
+
+@dataclass(frozen=True)
+class ControllerIdentity:
+    """Which process controls a Run, in a form that survives the reuse of process ids.
+
+    Attributes:
+        pid: In the PID namespace of the controller.
+        start_ticks: When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
+        pid_namespace: Inode number of its PID namespace; in another one ``pid`` means nothing.
+    """
+
+    pid: int
+    start_ticks: int
+    pid_namespace: int
+
+    def __str__(self) -> str:
+        return f"{self.pid}:{self.start_ticks}:{self.pid_namespace}"
+
+    @classmethod
+    def parse(cls, text: str) -> ControllerIdentity:
+        """Read what ``str()`` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        pid, start_ticks, pid_namespace = (int(word) for word in text.split(":"))
+        return cls(pid, start_ticks, pid_namespace)
+
+    @property
+    def visible(self) -> bool:
+        """Whether the process could be seen from here at all."""
+        return self.pid_namespace == _own_pid_namespace()
+
+
+def own_identity() -> ControllerIdentity:
+    """The identity of this process."""
+    start_ticks = process_start_ticks(os.getpid())
+    assert start_ticks is not None, "a process that runs has a start time"
+    return ControllerIdentity(os.getpid(), start_ticks, _own_pid_namespace())
+
+
+def controller_alive(pid: int, start_ticks: int) -> bool:
+    """Whether the process that had this id and started then still runs; a zombie does not."""
+    return process_start_ticks(pid) == start_ticks
+
+
+def process_start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None if there is none, or only a zombie."""
+    fields = process_stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def process_stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the third (state) on; None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the program's name in parentheses and may hold anything, parentheses included.
+    return text.rpartition(")")[2].split()
+
+
+def _own_pid_namespace() -> int:
+    return os.stat("/proc/self/ns/pid").st_ino
+
+
+def init_argv(label: str) -> list[str]:
+    """The command line of an init for the Run ``label``, controlled by this process."""
+    return [sys.executable, "-I", "-S", str(INIT_PROGRAM), label, str(own_identity())]
+
+
+def init_environment() -> dict[str, str]:
+    """The environment of an init: this process's own, and where modules are found."""
+    found_in = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
+    return {**os.environ, "QEMUNET_INIT_PATH": found_in}
+
+
+def parse_init_argv(argv: list[str]) -> tuple[str, ControllerIdentity] | None:
+    """Label and controller of an init, or None if ``argv`` is no init's."""
+    if len(argv) != 6 or argv[1:3] != ["-I", "-S"] or Path(argv[3]).parts[-3:] != INIT_PROGRAM.parts[-3:]:
+        return None
+    try:
+        return argv[4], ControllerIdentity.parse(argv[5])
+    except ValueError:
+        return None

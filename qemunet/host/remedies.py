@@ -1,0 +1,144 @@
+"""What brings a missing thing: package names, commands, and the errors that carry them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from qemunet.errors import HostError, MissingRequirement
+from qemunet.host.linux import TUN_DEVICE
+from qemunet.host.messages import Failure
+
+QEMU_PACKAGES = {
+    "aarch64": "qemu-system-arm",
+    "arm": "qemu-system-arm",
+    "i386": "qemu-system-x86",
+    "mips64el": "qemu-system-mips",
+    "ppc64": "qemu-system-ppc",
+    "riscv64": "qemu-system-misc",
+    "s390x": "qemu-system-misc",
+    "x86_64": "qemu-system-x86",
+}
+"""QEMU's name of an architecture -> package of Debian 12 and Ubuntu 22.04."""
+
+_NEWER_QEMU_PACKAGES = {"riscv64": "qemu-system-riscv", "s390x": "qemu-system-s390x"}
+"""Where later releases have split the package."""
+
+PROGRAM_PACKAGES = {
+    "apt-get": "apt",
+    "cpio": "cpio",
+    "depmod": "kmod",
+    "dpkg-deb": "dpkg",
+    "ip": "iproute2",
+    "qemu-img": "qemu-utils",
+    "tcpdump": "tcpdump",
+    "xz": "xz-utils",
+    "zstd": "zstd",
+}
+
+
+def as_root(command: str) -> str:
+    """The command as this user has to type it."""
+    return command if os.geteuid() == 0 else f"sudo {command}"
+
+
+def install(package: str) -> str:
+    """The command that installs a package of Debian's or Ubuntu's."""
+    return as_root(f"apt-get install -y {package}")
+
+
+def qemu_package(arch: str, os_release: str | None = None) -> str | None:
+    """The package of ``qemu-system-ARCH`` on this distribution, or None for an unknown architecture.
+
+    Args:
+        os_release: Content of /etc/os-release, read from there if None.
+    """
+    if os_release is None:
+        file = Path("/etc/os-release")
+        os_release = file.read_text(encoding="utf-8") if file.exists() else ""
+    settings = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+    release = settings.get("VERSION_ID", "").strip('"').partition(".")[0]
+    distribution = settings.get("ID", "").strip('"')
+    newest_joint = {"debian": 12, "ubuntu": 22}.get(distribution)
+    if newest_joint is not None and release.isdigit() and int(release) > newest_joint:
+        return _NEWER_QEMU_PACKAGES.get(arch, QEMU_PACKAGES.get(arch))
+    return QEMU_PACKAGES.get(arch)
+
+
+def program_remedy(program: str) -> str | None:
+    """The command that brings a program, or None if its package is not known."""
+    name = os.path.basename(program)
+    if name.startswith("qemu-system-"):
+        package = qemu_package(name.removeprefix("qemu-system-"))
+    else:
+        package = PROGRAM_PACKAGES.get(name)
+    return install(package) if package else None
+
+
+def tun_remedy(number: int) -> str:
+    """What makes /dev/net/tun usable after it was refused with errno ``number``."""
+    if number in (errno.EACCES, errno.EPERM):
+        return f"sudo chmod 0666 {TUN_DEVICE}, or run as root; or use attach=native, which needs no tap."
+    return f"{as_root('modprobe tun')}; or use attach=native, which needs no tap."
+
+
+def namespace_remedy(what: str) -> str:
+    """What allows the namespaces that were refused."""
+    switches = (
+        ("kernel.unprivileged_userns_clone", "0", "1"),
+        ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+        ("user.max_user_namespaces", "0", "15000"),
+    )
+    if os.geteuid() != 0:
+        for name, refusing, allowing in switches:
+            file = Path("/proc/sys", *name.split("."))
+            if file.exists() and file.read_text().strip() == refusing:
+                return f"sudo sysctl -w {name}={allowing}"
+    if what == "/proc":
+        return "This container hides parts of /proc: start it with --security-opt systempaths=unconfined."
+    if os.geteuid() != 0:
+        return "Run as root, or allow user namespaces; in a container, start it with --privileged."
+    return "In a container, start it with --privileged (it lacks CAP_SYS_ADMIN and CAP_NET_ADMIN)."
+
+
+def start_error(failure: Failure) -> HostError:
+    """The error for an init that could not set itself up."""
+    what = failure["what"] or failure["stage"]
+    return MissingRequirement(
+        f"The Run's namespaces could not be made: {what}: {failure['error']}.", hint=namespace_remedy(what)
+    )
+
+
+def spawn_error(name: str, argv0: str, failure: Failure) -> HostError:
+    """The error for a program that could not be started."""
+    number, stage = failure["errno"], failure["stage"]
+    if stage == "exec" and number == errno.ENOENT:
+        remedy = program_remedy(argv0)
+        return MissingRequirement(
+            f"{name}: the program {argv0!r} does not exist" + ("." if "/" in argv0 else " in PATH."),
+            hint=remedy or f"Install what provides {argv0!r}, or correct its name.",
+        )
+    if stage == "exec" and number == errno.EACCES:
+        return HostError(f"{name}: {argv0!r} may not be executed: {failure['error']}.", hint=f"ls -l {argv0}")
+    return HostError(f"{name}: {argv0!r} could not be started ({stage}): {failure['what']}: {failure['error']}.")
+
+
+def tun_error(number: int) -> MissingRequirement:
+    """The error for a /dev/net/tun that cannot be opened."""
+    return MissingRequirement(
+        f"{TUN_DEVICE} cannot be opened: {os.strerror(number)}. Taps (attach=tapbridge) need it.",
+        hint=tun_remedy(number),
+    )
+
+
+def network_error(action: str, failure: Failure) -> HostError:
+    """The error for a bridge or tap that could not be made."""
+    if failure["what"] == TUN_DEVICE:
+        return tun_error(failure["errno"])
+    if failure["stage"] == "import":
+        return MissingRequirement(
+            f"{action}: the Python module {failure['what']!r} cannot be imported: {failure['error']}.",
+            hint="make setup (or: python3 -m pip install pyroute2)",
+        )
+    return HostError(f"{action} failed at {failure['what'] or failure['stage']}: {failure['error']}.")

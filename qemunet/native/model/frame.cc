@@ -1,0 +1,94 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include "frame.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace ns3::qemunet
+{
+
+/** A frame with its memory and its place in the list of free ones. */
+struct FramePool::Slot : Frame
+{
+    explicit Slot(uint32_t bytes)
+        : memory(bytes)
+    {
+        data = memory.data();
+    }
+
+    std::vector<uint8_t> memory; //!< Owns the bytes.
+    Slot* next{nullptr};         //!< Next free one.
+};
+
+void
+FrameDeleter::operator()(Frame* frame) const
+{
+    FramePool::Get().Release(frame);
+}
+
+FramePool&
+FramePool::Get()
+{
+    static FramePool pool;
+    return pool;
+}
+
+FramePool::~FramePool()
+{
+    while (m_free != nullptr)
+    {
+        delete std::exchange(m_free, m_free->next);
+    }
+}
+
+void
+FramePool::Require(uint32_t bytes)
+{
+    m_capacity = std::max(m_capacity, bytes);
+}
+
+uint32_t
+FramePool::GetCapacity() const
+{
+    return m_capacity;
+}
+
+FramePtr
+FramePool::Allocate()
+{
+    if (m_free == nullptr)
+    {
+        return FramePtr(new Slot(m_capacity));
+    }
+    Slot* slot = std::exchange(m_free, m_free->next);
+    slot->size = 0;
+    return FramePtr(slot);
+}
+
+FramePtr
+FramePool::Copy(const Frame& frame)
+{
+    FramePtr copy = Allocate();
+    std::memcpy(copy->data, frame.data, frame.size);
+    copy->size = frame.size;
+    return copy;
+}
+
+void
+FramePool::Release(Frame* frame)
+{
+    auto slot = static_cast<Slot*>(frame);
+    if (slot->memory.size() < m_capacity)
+    {
+        delete slot;
+        return;
+    }
+    slot->next = m_free;
+    m_free = slot;
+}
+
+} // namespace ns3::qemunet

@@ -1,0 +1,553 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include "real-time-simulator.h"
+
+#include "ns3/assert.h"
+#include "ns3/fatal-error.h"
+#include "ns3/log.h"
+#include "ns3/nstime.h"
+#include "ns3/simulator.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+
+namespace ns3::qemunet
+{
+
+NS_LOG_COMPONENT_DEFINE("QemunetRealTimeSimulator");
+NS_OBJECT_ENSURE_REGISTERED(RealTimeSimulator);
+
+namespace
+{
+
+/** Events run in one turn before descriptors get their turn. */
+constexpr unsigned EVENTS_PER_TURN = 128;
+/** Descriptors served in one turn before events get theirs. */
+constexpr int READY_PER_TURN = 16;
+/** Waiting without end, in ns. */
+constexpr int64_t FOREVER = -1;
+
+} // namespace
+
+TypeId
+RealTimeSimulator::GetTypeId()
+{
+    static TypeId tid =
+        TypeId("ns3::qemunet::RealTimeSimulator")
+            .SetParent<SimulatorImpl>()
+            .SetGroupName("Qemunet")
+            .AddConstructor<RealTimeSimulator>()
+            .AddAttribute("Heartbeat",
+                          "How often the loop checks its own lateness when nothing else is due.",
+                          TimeValue(MilliSeconds(10)),
+                          MakeTimeAccessor(&RealTimeSimulator::m_heartbeat),
+                          MakeTimeChecker(MicroSeconds(10)))
+            .AddAttribute("Spin",
+                          "Poll instead of sleeping when the next event is nearer than this.",
+                          TimeValue(Time(0)),
+                          MakeTimeAccessor(&RealTimeSimulator::m_spin),
+                          MakeTimeChecker(Time(0)));
+    return tid;
+}
+
+RealTimeSimulator::RealTimeSimulator()
+    : m_uid(EventId::UID::VALID),
+      m_currentContext(Simulator::NO_CONTEXT),
+      m_epoll(epoll_create1(EPOLL_CLOEXEC)),
+      m_thread(std::this_thread::get_id()),
+      m_wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+{
+    NS_ABORT_MSG_IF(!m_epoll || !m_wake, "no descriptor for epoll or eventfd: " << std::strerror(errno));
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = static_cast<uint32_t>(m_wake.Get());
+    NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, m_wake.Get(), &event) != 0,
+                    "epoll_ctl: " << std::strerror(errno));
+}
+
+RealTimeSimulator::~RealTimeSimulator() = default;
+
+void
+RealTimeSimulator::DoDispose()
+{
+    {
+        std::lock_guard lock(m_inboxMutex);
+        for (const Foreign& foreign : m_inbox)
+        {
+            foreign.event->Unref();
+        }
+        m_inbox.clear();
+    }
+    while (m_events && !m_events->IsEmpty())
+    {
+        m_events->RemoveNext().impl->Unref();
+    }
+    m_events = nullptr;
+    SimulatorImpl::DoDispose();
+}
+
+void
+RealTimeSimulator::Destroy()
+{
+    while (!m_destroyEvents.empty())
+    {
+        EventId id = m_destroyEvents.front();
+        m_destroyEvents.pop_front();
+        if (!id.PeekEventImpl()->IsCancelled())
+        {
+            id.PeekEventImpl()->Invoke();
+        }
+    }
+}
+
+void
+RealTimeSimulator::SetScheduler(ObjectFactory schedulerFactory)
+{
+    Ptr<Scheduler> scheduler = schedulerFactory.Create<Scheduler>();
+    while (m_events && !m_events->IsEmpty())
+    {
+        scheduler->Insert(m_events->RemoveNext());
+    }
+    m_events = scheduler;
+}
+
+int64_t
+RealTimeSimulator::MonotonicNs()
+{
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+uint64_t
+RealTimeSimulator::RealNow() const
+{
+    return m_begun ? static_cast<uint64_t>(MonotonicNs() - m_originNs) : 0;
+}
+
+uint32_t
+RealTimeSimulator::Insert(uint64_t ts, uint32_t context, EventImpl* event)
+{
+    uint32_t uid = m_uid++;
+    m_events->Insert(Scheduler::Event{event, {ts, uid, context}});
+    return uid;
+}
+
+EventId
+RealTimeSimulator::Schedule(const Time& delay, EventImpl* event)
+{
+    NS_ASSERT_MSG(m_thread == std::this_thread::get_id(), "Schedule() from a thread that is not the simulation's");
+    NS_ASSERT_MSG(!delay.IsStrictlyNegative(), "an event cannot be scheduled " << -delay << " in the past");
+    uint64_t ts = m_currentTs + static_cast<uint64_t>(delay.GetTimeStep());
+    uint32_t uid = Insert(ts, m_currentContext, event);
+    return EventId(Ptr<EventImpl>(event), ts, m_currentContext, uid);
+}
+
+EventId
+RealTimeSimulator::ScheduleNow(EventImpl* event)
+{
+    return Schedule(Time(0), event);
+}
+
+void
+RealTimeSimulator::ScheduleWithContext(uint32_t context, const Time& delay, EventImpl* event)
+{
+    auto wait = static_cast<uint64_t>(delay.GetTimeStep());
+    if (m_thread == std::this_thread::get_id())
+    {
+        Insert(m_currentTs + wait, context, event);
+        return;
+    }
+    bool first;
+    {
+        std::lock_guard lock(m_inboxMutex);
+        first = m_inbox.empty();
+        // The origin may not be read here before the loop has seen Begin(); the loop adds the present time instead.
+        m_inbox.push_back({context, wait, event});
+        m_inboxFilled.store(true, std::memory_order_release);
+    }
+    if (first)
+    {
+        uint64_t one = 1;
+        // Only an overflowing counter could refuse, and then the loop wakes anyway.
+        [[maybe_unused]] auto written = ::write(m_wake.Get(), &one, sizeof(one));
+    }
+}
+
+EventId
+RealTimeSimulator::ScheduleDestroy(EventImpl* event)
+{
+    EventId id(Ptr<EventImpl>(event, false), m_currentTs, Simulator::NO_CONTEXT, EventId::UID::DESTROY);
+    m_destroyEvents.push_back(id);
+    ++m_uid;
+    return id;
+}
+
+void
+RealTimeSimulator::Remove(const EventId& id)
+{
+    if (id.GetUid() == EventId::UID::DESTROY)
+    {
+        m_destroyEvents.remove(id);
+        return;
+    }
+    if (IsExpired(id))
+    {
+        return;
+    }
+    Scheduler::Event event{id.PeekEventImpl(), {id.GetTs(), id.GetUid(), id.GetContext()}};
+    m_events->Remove(event);
+    event.impl->Cancel();
+    event.impl->Unref();
+}
+
+void
+RealTimeSimulator::Cancel(const EventId& id)
+{
+    if (!IsExpired(id))
+    {
+        id.PeekEventImpl()->Cancel();
+    }
+}
+
+bool
+RealTimeSimulator::IsExpired(const EventId& id) const
+{
+    if (id.PeekEventImpl() == nullptr || id.PeekEventImpl()->IsCancelled())
+    {
+        return true;
+    }
+    if (id.GetUid() == EventId::UID::DESTROY)
+    {
+        return std::find(m_destroyEvents.begin(), m_destroyEvents.end(), id) == m_destroyEvents.end();
+    }
+    return id.GetTs() < m_currentTs || (id.GetTs() == m_currentTs && id.GetUid() <= m_currentUid);
+}
+
+Time
+RealTimeSimulator::Now() const
+{
+    return TimeStep(m_currentTs);
+}
+
+Time
+RealTimeSimulator::GetDelayLeft(const EventId& id) const
+{
+    return IsExpired(id) ? TimeStep(0) : TimeStep(id.GetTs() - m_currentTs);
+}
+
+Time
+RealTimeSimulator::GetMaximumSimulationTime() const
+{
+    return TimeStep(0x7fffffffffffffffLL);
+}
+
+uint32_t
+RealTimeSimulator::GetSystemId() const
+{
+    return 0;
+}
+
+uint32_t
+RealTimeSimulator::GetContext() const
+{
+    return m_currentContext;
+}
+
+uint64_t
+RealTimeSimulator::GetEventCount() const
+{
+    return m_eventCount;
+}
+
+bool
+RealTimeSimulator::IsFinished() const
+{
+    return m_stop;
+}
+
+void
+RealTimeSimulator::Stop()
+{
+    m_stop = true;
+}
+
+EventId
+RealTimeSimulator::Stop(const Time& delay)
+{
+    return Simulator::Schedule(delay, &Simulator::Stop);
+}
+
+void
+RealTimeSimulator::AddPollable(int fd, uint32_t events, Pollable* pollable, uint32_t context)
+{
+    if (m_watches.size() <= static_cast<size_t>(fd))
+    {
+        m_watches.resize(fd + 1);
+    }
+    Watch& watch = m_watches[fd];
+    watch.pollable = pollable;
+    watch.context = context;
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = (uint64_t{watch.generation} << 32) | static_cast<uint32_t>(fd);
+    NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, fd, &event) != 0,
+                    "descriptor " << fd << " cannot be watched: " << std::strerror(errno));
+}
+
+void
+RealTimeSimulator::ModifyPollable(int fd, uint32_t events)
+{
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = (uint64_t{m_watches[fd].generation} << 32) | static_cast<uint32_t>(fd);
+    NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), EPOLL_CTL_MOD, fd, &event) != 0,
+                    "descriptor " << fd << " cannot be watched: " << std::strerror(errno));
+}
+
+void
+RealTimeSimulator::RemovePollable(int fd)
+{
+    epoll_ctl(m_epoll.Get(), EPOLL_CTL_DEL, fd, nullptr);
+    m_watches[fd].pollable = nullptr;
+    ++m_watches[fd].generation;
+}
+
+void
+RealTimeSimulator::FlushLater(Flushable* flushable)
+{
+    m_flushables.push_back(flushable);
+}
+
+void
+RealTimeSimulator::FlushAll()
+{
+    // A flush may ask for another one; that one belongs to this turn as well.
+    for (size_t index = 0; index < m_flushables.size(); ++index)
+    {
+        m_flushables[index]->Flush();
+    }
+    m_flushables.clear();
+}
+
+void
+RealTimeSimulator::SetPrepared(std::function<void()> prepared)
+{
+    m_prepared = std::move(prepared);
+}
+
+int64_t
+RealTimeSimulator::Begin()
+{
+    NS_ABORT_MSG_IF(m_begun, "Begin() was called twice");
+    m_begun = true;
+    m_originNs = MonotonicNs();
+    m_nextBeat = static_cast<uint64_t>(m_heartbeat.GetTimeStep());
+    return m_originNs;
+}
+
+bool
+RealTimeSimulator::HasBegun() const
+{
+    return m_begun;
+}
+
+const LagHistogram&
+RealTimeSimulator::GetLag() const
+{
+    return m_lag;
+}
+
+void
+RealTimeSimulator::ExecuteNext()
+{
+    Scheduler::Event next = m_events->RemoveNext();
+    m_currentTs = next.key.m_ts;
+    m_currentContext = next.key.m_context;
+    m_currentUid = next.key.m_uid;
+    ++m_eventCount;
+    next.impl->Invoke();
+    next.impl->Unref();
+}
+
+void
+RealTimeSimulator::RunInitialization()
+{
+    // What these events schedule themselves for time 0 belongs to the run and waits for Begin().
+    uint32_t end = m_uid;
+    while (!m_stop && !m_events->IsEmpty())
+    {
+        Scheduler::EventKey key = m_events->PeekNext().key;
+        if (key.m_ts > 0 || key.m_uid >= end)
+        {
+            return;
+        }
+        ExecuteNext();
+    }
+}
+
+void
+RealTimeSimulator::RunDueEvents()
+{
+    for (unsigned count = 0; count < EVENTS_PER_TURN && !m_stop && !m_events->IsEmpty(); ++count)
+    {
+        uint64_t due = m_events->PeekNext().key.m_ts;
+        uint64_t now = RealNow();
+        if (due > now)
+        {
+            return;
+        }
+        m_lag.Record(static_cast<int64_t>(now - due), due);
+        ExecuteNext();
+    }
+}
+
+void
+RealTimeSimulator::Beat()
+{
+    uint64_t now = RealNow();
+    if (now < m_nextBeat)
+    {
+        return;
+    }
+    m_lag.Record(static_cast<int64_t>(now - m_nextBeat), m_nextBeat);
+    auto period = static_cast<uint64_t>(m_heartbeat.GetTimeStep());
+    m_nextBeat += ((now - m_nextBeat) / period + 1) * period;
+}
+
+void
+RealTimeSimulator::DrainInbox()
+{
+    if (!m_inboxFilled.load(std::memory_order_acquire))
+    {
+        return;
+    }
+    {
+        std::lock_guard lock(m_inboxMutex);
+        m_drained.swap(m_inbox);
+        m_inboxFilled.store(false, std::memory_order_relaxed);
+    }
+    uint64_t now = std::max(m_currentTs, RealNow());
+    for (const Foreign& foreign : m_drained)
+    {
+        Insert(now + foreign.ts, foreign.context, foreign.event);
+    }
+    m_drained.clear();
+}
+
+int64_t
+RealTimeSimulator::GetWaitNs() const
+{
+    if (m_stop)
+    {
+        return 0;
+    }
+    if (!m_begun)
+    {
+        return FOREVER;
+    }
+    uint64_t due = m_nextBeat;
+    if (!m_events->IsEmpty())
+    {
+        due = std::min(due, m_events->PeekNext().key.m_ts);
+    }
+    auto wait = static_cast<int64_t>(due) - static_cast<int64_t>(RealNow());
+    return wait <= m_spin.GetTimeStep() ? 0 : wait;
+}
+
+void
+RealTimeSimulator::AdvanceToArrival()
+{
+    uint64_t arrival = RealNow();
+    if (!m_events->IsEmpty())
+    {
+        arrival = std::min(arrival, m_events->PeekNext().key.m_ts);
+    }
+    if (arrival > m_currentTs)
+    {
+        m_currentTs = arrival;
+        // Every event at this time is still to run, whatever its uid: see IsExpired().
+        m_currentUid = EventId::UID::INVALID;
+    }
+}
+
+void
+RealTimeSimulator::WaitAndServe()
+{
+    std::array<epoll_event, READY_PER_TURN> ready;
+    int64_t wait = GetWaitNs();
+    timespec timeout{wait / 1'000'000'000, wait % 1'000'000'000};
+    int count =
+        epoll_pwait2(m_epoll.Get(), ready.data(), READY_PER_TURN, wait == FOREVER ? nullptr : &timeout, nullptr);
+    NS_ABORT_MSG_IF(count < 0 && errno != EINTR,
+                    "epoll_pwait2: " << std::strerror(errno) << " (it needs Linux 5.11 or later)");
+    for (int index = 0; index < count && !m_stop; ++index)
+    {
+        auto fd = static_cast<int>(ready[index].data.u64 & 0xffffffff);
+        auto generation = static_cast<uint32_t>(ready[index].data.u64 >> 32);
+        if (fd == m_wake.Get())
+        {
+            uint64_t value;
+            [[maybe_unused]] auto got = ::read(fd, &value, sizeof(value));
+            continue;
+        }
+        // A handler earlier in this turn may have removed it, or put another in its place.
+        const Watch watch = m_watches[fd];
+        if (watch.pollable == nullptr || watch.generation != generation)
+        {
+            continue;
+        }
+        AdvanceToArrival();
+        m_currentContext = watch.context;
+        watch.pollable->HandleReady(ready[index].events);
+    }
+}
+
+void
+RealTimeSimulator::Run()
+{
+    NS_ABORT_MSG_IF(m_thread != std::this_thread::get_id(), "Run() in another thread than the one that built");
+    // The kernel otherwise lets timers of this thread be 50 us late.
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+    m_stop = false;
+    if (!m_begun)
+    {
+        RunInitialization();
+        if (m_prepared)
+        {
+            m_prepared();
+        }
+    }
+    while (!m_stop && !m_begun)
+    {
+        WaitAndServe();
+        // Simulation time stands still: what other threads send now is executed at time 0, behind closed doors.
+        uint32_t first = m_uid;
+        DrainInbox();
+        while (!m_stop && !m_events->IsEmpty() && m_uid != first && m_events->PeekNext().key.m_ts == 0 &&
+               m_events->PeekNext().key.m_uid >= first)
+        {
+            ExecuteNext();
+        }
+        FlushAll();
+    }
+    while (!m_stop)
+    {
+        DrainInbox();
+        RunDueEvents();
+        Beat();
+        FlushAll();
+        WaitAndServe();
+        FlushAll();
+    }
+    m_currentContext = Simulator::NO_CONTEXT;
+}
+
+} // namespace ns3::qemunet

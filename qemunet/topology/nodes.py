@@ -1,0 +1,168 @@
+"""``option``, ``default`` and ``node`` statements."""
+
+from __future__ import annotations
+
+from qemunet.topology import keys
+from qemunet.topology.lexer import Statement, Word
+from qemunet.topology.model import Node
+from qemunet.topology.problems import Problems, did_you_mean, shown
+from qemunet.topology.ranges import RangeTooLarge, expand_ranges
+from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, keys_of
+from qemunet.topology.statements import Value, Values, check_keys, first_broken, split_pairs
+
+MOST_NODES = 100_000
+"""Nodes that a topology may have."""
+
+
+class Defaults:
+    """Values for keys that a statement does not write.
+
+    They hold for the whole source wherever they stand; those of a type go before those of ``node`` and ``link``.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._values: dict[str, dict[str, Value]] = {}
+        self._problems = problems
+
+    def read(self, statement: Statement) -> None:
+        """Read ``default WHAT KEY=VALUE...``."""
+        positional, values = split_pairs(statement[1:], self._problems)
+        if first_broken(positional):
+            return
+        known = (*NODE_TYPES, *LINK_TYPES, "node", "link")
+        if len(positional) != 1:
+            place = positional[1].place if positional else statement[0].place
+            self._problems.add(place, "default takes one type, node or link, then KEY=VALUE")
+            return
+        what = positional[0]
+        if what.text not in known:
+            near = did_you_mean(what.text, known)
+            self._problems.add(what.place, f"{shown(what.text)} is no type of node or link{near}")
+        elif not is_available(what.text):
+            self._problems.add(what.place, f"type {what.text} is not available in this version")
+        else:
+            for only_here in ("name", "subnet"):
+                if only_here in values and only_here in keys_of(what.text):
+                    place = values.pop(only_here).place
+                    self._problems.add(place, f"key {only_here} is for one link and cannot be a default")
+            label = f"any {what.text}" if what.text in ("node", "link") else f"type {what.text}"
+            self._values.setdefault(what.text, {}).update(
+                check_keys(values, keys_of(what.text), label, self._problems)
+            )
+
+    def complete(self, kind: str, type_name: str, written: Values) -> dict[str, Value]:
+        """Return what a ``kind`` (node or link) of a type has, its written values last."""
+        known = keys_of(type_name)
+        general = {key: value for key, value in self._values.get(kind, {}).items() if key in known}
+        return {**general, **self._values.get(type_name, {}), **written}
+
+
+def is_available(type_name: str) -> bool:
+    """Return whether this version can build a type (``node`` and ``link`` are any)."""
+    if type_name in NODE_TYPES:
+        return NODE_TYPES[type_name].available
+    return type_name not in LINK_TYPES or LINK_TYPES[type_name].available
+
+
+def read_option(statement: Statement, options: dict[str, Value], problems: Problems) -> None:
+    """Read ``option KEY=VALUE...`` into ``options``."""
+    positional, values = split_pairs(statement[1:], problems)
+    for word in positional:
+        if not word.broken:
+            problems.add(word.place, f"option takes KEY=VALUE, not {shown(word.text)}")
+    if not positional and not values:
+        problems.add(statement[0].place, "option needs KEY=VALUE")
+    for name, value in check_keys(values, OPTIONS, "option", problems).items():
+        if name in options:
+            problems.add(value.place, f"option {name} is given twice, first in line {options[name].place.line}")
+        else:
+            options[name] = value
+
+
+class Nodes:
+    """The nodes read so far.
+
+    Attributes:
+        nodes: By name.
+        spoilt: Words that were meant as nodes but are reported already; links to them say nothing new.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.spoilt: set[str] = set()
+        self._problems = problems
+
+    def read(self, statement: Statement, defaults: Defaults) -> None:
+        """Read ``node NAMES TYPE KEY=VALUE...``."""
+        positional, values = split_pairs(statement[1:], self._problems)
+        if not positional:
+            self._problems.add(statement[0].place, "node needs a name and a type: node NAME TYPE KEY=VALUE...")
+            return
+        if len(positional) == 1 and not positional[0].broken:
+            only = positional[0]
+            missing = "name" if only.text in NODE_TYPES else f"type; types are {', '.join(NODE_TYPES)}"
+            self._problems.add(only.place, f"node {shown(only.text)} has no {missing}")
+            self._spoil(positional)
+            return
+        *names, type_word = positional
+        if type_word.broken or not self._check_type(type_word):
+            self._spoil(names)
+            return
+        right = check_keys(values, keys_of(type_word.text), f"type {type_word.text}", self._problems)
+        complete = defaults.complete("node", type_word.text, right)
+        attributes = {key: value.text for key, value in complete.items()}
+        places = {key: value.place for key, value in complete.items()}
+        for word in names:
+            for name in self._expand(word):
+                self.nodes[name] = Node(name, type_word.text, attributes, word.place, places)
+
+    def _check_type(self, word: Word) -> bool:
+        if word.text not in NODE_TYPES:
+            hint = did_you_mean(word.text, NODE_TYPES) or f"; types are {', '.join(NODE_TYPES)}"
+            if word.text in LINK_TYPES:
+                hint = f", it is a type of link; types of node are {', '.join(NODE_TYPES)}"
+            self._problems.add(word.place, f"{shown(word.text)} is no type of node{hint}")
+            return False
+        if not is_available(word.text):
+            self._problems.add(word.place, f"node type {word.text} is not available in this version")
+            return False
+        return True
+
+    def _expand(self, word: Word) -> list[str]:
+        """Return the new names that a word stands for; report what is wrong with them."""
+        if word.broken:
+            return []
+        try:
+            names = expand_ranges(word.text, most=MOST_NODES - len(self.nodes))
+            if not names:
+                raise ValueError("this range is empty; only chain, ring, star and mesh take an empty one")
+            for name in names:
+                keys.name(name)
+                if name in TYPE_NAMES:
+                    raise ValueError("the names of types are reserved; choose another")
+        except RangeTooLarge as error:
+            self._problems.add(word.place, f"node {shown(word.text)}: {error} (at most {MOST_NODES} in all)")
+            self.spoilt.add(word.text)
+            return []
+        except ValueError as error:
+            self._problems.add(word.place, f"node {shown(word.text)}: {error}")
+            self.spoilt.add(word.text)
+            return []
+        new = []
+        for name in names:
+            if name in self.nodes or name in new[-1:]:
+                first = self.nodes.get(name)
+                where = f", first in line {first.place.line}" if first else ""
+                self._problems.add(word.place, f"node {name} is declared twice{where}")
+            else:
+                new.append(name)
+        return new
+
+    def _spoil(self, words: list[Word]) -> None:
+        """Remember the names of a statement that was reported, so that links to them are not reported too."""
+        for word in words:
+            self.spoilt.add(word.text)
+            try:
+                self.spoilt.update(expand_ranges(word.text, most=MOST_NODES - min(len(self.spoilt), MOST_NODES)))
+            except ValueError:
+                pass  # the whole is reported already

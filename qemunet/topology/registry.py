@@ -1,0 +1,167 @@
+"""What a topology may say: one table of keys for each node type, link type and for the options.
+
+A row is a key, what kind of value it takes, its parser and a sentence of documentation. A name that the format has
+but this version cannot build is a row too, without parser, so that it is refused as what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from qemunet.topology import keys
+from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a statement.
+
+    Attributes:
+        kind: What its value is, in a word or two.
+        doc: What it does.
+        parse: Reads the value or raises ValueError; None: not available in this version.
+    """
+
+    kind: str
+    doc: str
+    parse: Callable[[str], object] | None
+
+
+Keys = Mapping[str, Key]
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A type of node; ``available`` is False for one that this version cannot build."""
+
+    doc: str
+    keys: Keys = field(default_factory=dict)
+    available: bool = True
+
+
+@dataclass(frozen=True)
+class LinkType:
+    """A type of link or lan.
+
+    Attributes:
+        ends: How many it has at most; None is any number.
+        tapbridge: Whether a guest can be joined to it by tapbridge; if not, the reason.
+    """
+
+    doc: str
+    keys: Keys = field(default_factory=dict)
+    ends: int | None = None
+    tapbridge: bool | str = True
+    available: bool = True
+
+
+def _later(kind: str, doc: str) -> Key:
+    return Key(kind, doc, None)
+
+
+_ATTACH = Key("native or tapbridge", "How a guest is joined to the simulation.", keys.one_of("native", "tapbridge"))
+_PCAP = _later("yes or no", "Record frames.")
+
+_NODE_KEYS: Keys = {
+    "attach": _ATTACH,
+    "pcap": _PCAP,
+    "position": _later("x,y or x,y,z in metres", "Where it stands."),
+    "step": _later("x,y or x,y,z in metres", "Distance between the nodes of a range."),
+    "label": _later("text", "What a drawing calls it."),
+}
+
+_QEMU_KEYS: Keys = {
+    "image": Key("name", "Guest image; tiny where neither kernel nor drive is given.", keys.image),
+    "arch": Key("architecture", "As QEMU names it; x86_64 where nothing is said.", keys.arch),
+    "cpu": Key("QEMU CPU model", "With features after commas.", keys.word),
+    "cpus": Key("number", "Processors; 1 where nothing is said.", keys.cpus),
+    "memory": Key("size", "Whole MiB; 128MiB where nothing is said.", keys.memory_mib),
+    "machine": Key("QEMU machine", "With options after commas.", keys.word),
+    "accel": Key("auto, kvm or tcg", "Hardware virtualization.", keys.one_of("auto", "kvm", "tcg")),
+    "kernel": Key("file", "Kernel in place of the image's.", keys.file),
+    "initrd": Key("file", "Initial ramdisk in place of the image's.", keys.file),
+    "append": Key("text", "Added to the kernel's command line.", keys.anything),
+    "drive": Key("file", "Disk image, qcow2 or raw; never written.", keys.file),
+    "nic": Key("QEMU device", "Interface model; virtio-net-pci where nothing is said.", keys.word),
+    "qemu_args": Key("arguments", "Added to QEMU's command line.", keys.arguments),
+    "bridge": Key("yes or no", "All its interfaces are joined by a bridge br0 inside it.", keys.yes_or_no),
+    "disk": _later("size", "Size of a disk."),
+    "console": _later("console", "Console of a foreign image."),
+    "snapshot": _later("yes or no", "Restore from saved state in place of booting."),
+    **_NODE_KEYS,
+}
+
+_LINK_KEYS: Keys = {
+    "name": Key("name", "What it is called; A-B where nothing is said.", keys.name),
+    "subnet": Key("network or none", "Network of its segment.", keys.subnets),
+    "pcap": _PCAP,
+}
+
+_WIRE_KEYS: Keys = {
+    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
+    "delay": Key("time, A/B", "Propagation delay; 0 where nothing is said.", keys.both(keys.delay_ns)),
+    "jitter": Key("time, A/B", "Half width of a uniform addition to the delay.", keys.both(parse_time_ns)),
+    "loss": Key("share, A/B", "Frames lost.", keys.both(parse_share)),
+    "duplicate": Key("share, A/B", "Frames sent twice.", keys.both(parse_share)),
+    "reorder": Key("share, A/B", "Frames that skip the delay and overtake.", keys.both(parse_share)),
+    "queue": Key("frames, A/B", "Frames that may wait; 1000 where nothing is said.", keys.both(keys.queue_frames)),
+    "mtu": Key("bytes, A/B", "MTU of the ends; 1500 where nothing is said.", keys.both(keys.mtu_bytes)),
+    **_LINK_KEYS,
+}
+
+_CSMA_KEYS: Keys = {
+    "rate": Key("rate", "Of the shared channel.", keys.one_rate),
+    "delay": Key("time", "Propagation delay; the channel stays busy for it.", keys.one_delay),
+    "loss": Key("share", "Frames lost.", keys.one_share),
+    "mtu": Key("bytes", "MTU of the ends; 1500 where nothing is said.", keys.one_mtu),
+    **_LINK_KEYS,
+}
+
+NODE_TYPES: Mapping[str, NodeType] = {
+    "qemu": NodeType("A QEMU machine.", _QEMU_KEYS),
+    "container": NodeType("Namespaces on the host's kernel.", available=False),
+    "host": NodeType("A ns-3 node with an Internet stack.", available=False),
+    "router": NodeType("A ns-3 node with static routes.", available=False),
+    "olsr": NodeType("A ns-3 router running OLSR.", available=False),
+    "bridge": NodeType("A ns-3 bridge.", available=False),
+}
+
+LINK_TYPES: Mapping[str, LinkType] = {
+    "wire": LinkType(
+        "A cable with impairments per direction.",
+        _WIRE_KEYS,
+        ends=2,
+        tapbridge="a wire takes frames from native doors only; use link type csma or attach=native",
+    ),
+    "csma": LinkType("ns-3's CSMA channel, a shared Ethernet.", _CSMA_KEYS),
+    "p2p": LinkType("ns-3's point-to-point channel.", ends=2, available=False),
+    "wifi": LinkType("ns-3's Wi-Fi.", available=False),
+}
+
+OPTIONS: Keys = {
+    "attach": _ATTACH,
+    "simulator": Key("qemunet or ns3", "ns3: its own real-time simulator.", keys.one_of("qemunet", "ns3")),
+    "ipv6": Key("network", "Block from which every segment takes a /64.", keys.ipv6_block),
+    "seed": Key("number", "Seed of a run that is given none.", keys.seed),
+    "routing": Key("none", "none: routes are the guests' affair.", keys.routing),
+    "fidelity.lag_p99": Key("time", "99 % of the events may run so late.", parse_time_ns),
+    "fidelity.lag_max": Key("time", "No event may run later.", parse_time_ns),
+    "fidelity.drops": Key("share", "Share of frames that the doors may drop.", parse_share),
+    "fidelity.skew": Key("time", "Commands of a Task may start so far apart.", parse_time_ns),
+}
+
+TYPE_NAMES = frozenset(NODE_TYPES) | frozenset(LINK_TYPES)
+"""Reserved: no node may have such a name."""
+
+
+def keys_of(what: str) -> Keys:
+    """Keys of a node type, a link type, or of all node (``node``) or link types (``link``)."""
+    types: Mapping[str, NodeType | LinkType] = {**NODE_TYPES, **LINK_TYPES}
+    if what in types:
+        return types[what].keys
+    merged: dict[str, Key] = {}
+    for one in (NODE_TYPES if what == "node" else LINK_TYPES).values():
+        for key, row in one.keys.items():
+            merged.setdefault(key, row)
+    return merged

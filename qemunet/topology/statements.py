@@ -1,0 +1,147 @@
+"""Parts that several statements share: positional words, KEY=VALUE, ends, and checking keys against the registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from qemunet.topology import keys
+from qemunet.topology.lexer import Statement, Word
+from qemunet.topology.problems import Place, Problems, did_you_mean, shown
+from qemunet.topology.registry import LINK_TYPES, Key, Keys
+
+Address = IPv4Address | IPv6Address
+
+_KEY = re.compile(r"([a-z][A-Za-z0-9_.:]*)=(.*)", re.DOTALL)
+_NS3_ATTRIBUTE = re.compile(r"device\.|channel\.|ns3::")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The value of a key, as text, and the place of its word."""
+
+    text: str
+    place: Place
+    broken: bool = False
+
+
+Values = Mapping[str, Value]
+
+
+@dataclass(slots=True)
+class WrittenAddress:
+    """An address of an end as written; without prefix length where none is."""
+
+    address: Address
+    prefix_length: int | None
+
+
+@dataclass(slots=True)
+class WrittenEnd:
+    """An end as written, completed step by step: its interface, then its addresses."""
+
+    node: str
+    interface: str | None
+    written: list[WrittenAddress]
+    place: Place
+    addresses: list[str] = field(default_factory=list)
+
+
+def split_pairs(words: Iterable[Word], problems: Problems) -> tuple[list[Word], dict[str, Value]]:
+    """Separate positional words from KEY=VALUE."""
+    positional: list[Word] = []
+    values: dict[str, Value] = {}
+    for word in words:
+        match = _KEY.fullmatch(word.text)
+        if not match:
+            positional.append(word)
+        elif match[1] in values:
+            problems.add(word.place, f"key {match[1]} is given twice in this statement")
+        else:
+            values[match[1]] = Value(match[2], word.place, word.broken)
+    return positional, values
+
+
+def check_keys(values: Values, known: Keys, what: str, problems: Problems) -> dict[str, Value]:
+    """Return the values whose key is known and whose text is right; report the others."""
+    right: dict[str, Value] = {}
+    for name, value in values.items():
+        row = known.get(name)
+        if row is None and _NS3_ATTRIBUTE.match(name):
+            problems.add(value.place, f"{shown(name)}: ns-3 attributes are not available in this version")
+        elif row is None:
+            problems.add(value.place, f"{what} has no key {shown(name)}{_remedy(name, known)}")
+        elif row.parse is None:
+            problems.add(value.place, f"key {name} of {what} is not available in this version")
+        elif not value.broken and check_value(name, row, value, problems):
+            right[name] = value
+    return right
+
+
+def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
+    """Return whether a value can be read; report it if not."""
+    if row.parse is None:
+        return False
+    try:
+        row.parse(value.text)
+    except keys.NotAvailable as error:
+        problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error} is not available in this version")
+        return False
+    except ValueError as error:
+        problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error}")
+        return False
+    return True
+
+
+def _remedy(name: str, known: Keys) -> str:
+    near = did_you_mean(name, known)
+    others = [other for other, link_type in LINK_TYPES.items() if name in link_type.keys]
+    if others and known.keys() != LINK_TYPES[others[0]].keys:
+        return f"; type {others[0]} has it{near and ', or' + near[1:]}"
+    return near or f"; it has {', '.join(key for key, row in known.items() if row.parse)}"
+
+
+def read_end(text: str, place: Place, problems: Problems) -> WrittenEnd | None:
+    """Read ``NODE[:INTERFACE][@ADDRESS,...]``; None (and a report) where it cannot be read."""
+    left, at, addresses = text.partition("@")
+    node, colon, interface = left.partition(":")
+    right = True
+    try:
+        keys.name(node)
+        if colon:
+            keys.interface(interface)
+    except ValueError as error:
+        problems.add(place, f"end {shown(text)}: {error}")
+        right = False
+    end = WrittenEnd(node, interface if colon else None, [], place)
+    for part in addresses.split(",") if at else ():
+        try:
+            end.written.append(_read_address(part))
+        except ValueError as error:
+            problems.add(place, f"end {shown(text)}: {error}")
+    return end if right else None
+
+
+def _read_address(text: str) -> WrittenAddress:
+    host, slash, prefix = text.partition("/")
+    try:
+        if "%" in host:
+            raise ValueError
+        address = ip_address(host)
+    except ValueError:
+        raise ValueError(f"{shown(host)} is not an IPv4 or IPv6 address, such as 10.0.0.1/24") from None
+    if address.is_multicast or address.is_loopback or address.is_unspecified or host == "255.255.255.255":
+        raise ValueError(f"{host} is reserved; an interface cannot have it")
+    if not slash:
+        return WrittenAddress(address, None)
+    if not re.fullmatch(r"[0-9]{1,3}", prefix) or not 1 <= int(prefix) <= address.max_prefixlen:
+        rule = f"a prefix length of IPv{address.version} is 1 to {address.max_prefixlen}"
+        raise ValueError(f"{shown(prefix)} after {host}/ is wrong; {rule}")
+    return WrittenAddress(address, int(prefix))
+
+
+def first_broken(statement: Statement | Iterable[Word]) -> bool:
+    """Return whether a positional word was reported already, so that the statement says nothing."""
+    return any(word.broken for word in statement)
