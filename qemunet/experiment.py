@@ -68,7 +68,9 @@ def load_experiment(path: Path) -> Experiment:
         where = f"{error.filename}:{error.lineno or 0}:{error.offset or 0}"
         raise ExperimentError(f"{where}: {error.msg}", hint="mend the Python syntax") from error
     except Exception as error:  # noqa: BLE001 - whatever the user's file raises is the user's error
-        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), 0)
+        line = next(
+            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), 0
+        )
         raise ExperimentError(
             f"{path}:{line or 0}:1: does not load: {type(error).__name__}: {error}", hint="mend the experiment file"
         ) from error
@@ -79,7 +81,8 @@ def load_experiment(path: Path) -> Experiment:
         )
     if not inspect.iscoroutinefunction(run):
         raise ExperimentError(
-            f"{path}:{_line(run)}:1: `experiment` is not a coroutine function", hint="write `async def experiment(bed):`"
+            f"{path}:{_line(run)}:1: `experiment` is not a coroutine function",
+            hint="write `async def experiment(bed):`",
         )
     if len(inspect.signature(run).parameters) != 1:
         raise ExperimentError(
@@ -141,7 +144,9 @@ def split_parameters(
             near = difflib.get_close_matches(name, known, 1)
             suggestion = f"; did you mean {near[0]}?" if near else ""
             names = ", ".join(sorted(known)) or "none"
-            problems.append(f"parameter {name} is declared neither by the topology nor by the experiment{suggestion} (known: {names})")
+            problems.append(
+                f"parameter {name} is declared neither by the topology nor by the experiment{suggestion} (known: {names})"
+            )
             continue
         try:
             values[name] = _convert(name, text, experiment[name]) if name in experiment else text
@@ -157,7 +162,16 @@ def _convert(name: str, text: str, default: Any) -> Any:
     if default is None or kind is str:
         return text
     if kind is bool:
-        words = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
+        words = {
+            "yes": True,
+            "true": True,
+            "1": True,
+            "on": True,
+            "no": False,
+            "false": False,
+            "0": False,
+            "off": False,
+        }
         if text.lower() in words:
             return words[text.lower()]
         raise InputError(f"parameter {name}: {text!r} is neither yes nor no")
@@ -167,4 +181,6 @@ def _convert(name: str, text: str, default: Any) -> Any:
         except ValueError:
             wanted = "a whole number" if kind is int else "a number"
             raise InputError(f"parameter {name}: {text!r} is not {wanted}, as its default {default!r} is") from None
-    raise InputError(f"parameter {name}: a default of type {kind.__name__} cannot be set by -p", hint="use str, int, float or bool")
+    raise InputError(
+        f"parameter {name}: a default of type {kind.__name__} cannot be set by -p", hint="use str, int, float or bool"
+    )

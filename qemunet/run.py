@@ -115,7 +115,7 @@ def run_experiment(request: RunRequest, *, progress: Progress) -> RunOutcome:
     progress.say(f"run directory: {directory.path}")
     run = _Run(request, experiment, topology, plan, parameters, seed, directory, progress)
     try:
-        directory.write("topology.txt", topology.source)
+        directory.write("topology.txt", topology.text)
         directory.write("experiment.py", experiment.source)
         directory.write("plan.json", to_json(plan_to_json(plan)))
         trio.run(run.main, restrict_keyboard_interrupt_to_checkpoints=True)
@@ -183,10 +183,8 @@ class _Run:
             scope.cancel()
 
     async def _emulate(self) -> None:
-        from qemunet.host.facts import host_facts
         from qemunet.testbed import open_testbed
 
-        self.directory.write("host.json", to_json(await trio.to_thread.run_sync(host_facts)))
         async with open_testbed(
             self.topology,
             self.plan,
@@ -252,9 +250,7 @@ class _Run:
             }
             if layer == "experiment":
                 description["traceback"] = "".join(traceback.format_exception(error))
-        self.directory.end(
-            status, verdict=verdict, metrics=metrics, fidelity=fidelity, error=description
-        )
+        self.directory.end(status, verdict=verdict, metrics=metrics, fidelity=fidelity, error=description)
         return RunOutcome(self.directory.record, code, signal=self.signal, error=error)
 
     def _judge(self, error: BaseException | None, *, faithful: bool) -> tuple[str, str | None, str | None, int]:
@@ -304,5 +300,3 @@ def _message(error: BaseException, experiment: Path) -> str:
     where = f"{experiment}:{frames[-1].lineno}: " if frames else ""
     text = str(error) or (frames[-1].line if frames else "") or ""
     return f"{where}{type(error).__name__}: {text}".rstrip(": ")
-
-

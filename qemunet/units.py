@@ -102,5 +102,5 @@ def _format(value: int, units: Mapping[str, int]) -> str:
         raise ValueError(f"{value} is negative")
     if value == 0:
         return "0" + next(iter(units))
-    unit, factor = next((unit, factor) for unit, factor in reversed(units.items()) if value % factor == 0)
+    unit, factor = next((unit, factor) for unit, factor in reversed(list(units.items())) if value % factor == 0)
     return f"{value // factor}{unit}"

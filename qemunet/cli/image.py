@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action, text in (("build", "build an image if it is missing"), ("rm", "remove what was built of an image")):
         action_parser = actions.add_parser(action, help=text)
         action_parser.add_argument("name", metavar="NAME", help="image, as in `image=` of a node")
-        action_parser.add_argument("--arch", action="append", default=[], help="only this architecture; may be repeated")
+        action_parser.add_argument(
+            "--arch", action="append", default=[], help="only this architecture; may be repeated"
+        )
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only the verb that is used fills in its arguments; the others stand in the list with their one line of help.
     used = next((word for word in words if not word.startswith("-")), None)
     for verb, text in VERBS.items():
-        verb_parser = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        verb_parser = verbs.add_parser(
+            verb, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
+        )
         if verb == used:
             importlib.import_module(f"qemunet.cli.{verb}").add_arguments(verb_parser)
             verb_parser.add_argument("--debug", action="store_true", help="show tracebacks")

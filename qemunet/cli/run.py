@@ -18,9 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     add_topology_arguments(parser)
     parser.add_argument("experiment", metavar="EXPERIMENT", type=Path, help="experiment script (*.py)")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help="where runs go (%(default)s)")
-    parser.add_argument("--seed", type=int, default=None, metavar="N", help="of every random stream (option seed, else 1)")
-    parser.add_argument("--timeout", type=_seconds, default=None, metavar="S", help="end the run after S seconds as failed")
+    parser.add_argument(
+        "--runs-dir", type=Path, default=Path("runs"), metavar="DIR", help="where runs go (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="of every random stream (option seed, else 1)"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=None, metavar="S", help="end the run after S seconds as failed"
+    )
     parser.add_argument(
         "--keep", action="store_true", help="leave the network running after the experiment until Ctrl-C"
     )
@@ -91,7 +97,11 @@ def show_result(record: Mapping[str, Any]) -> None:
     metrics = record["metrics"]
     width = max((len(name) for name in metrics), default=0)
     for name, value in metrics.items():
-        print(f"  {name:<{max(width, 13)}}  {value:.6g}" if isinstance(value, float) else f"  {name:<{max(width, 13)}}  {value}")
+        print(
+            f"  {name:<{max(width, 13)}}  {value:.6g}"
+            if isinstance(value, float)
+            else f"  {name:<{max(width, 13)}}  {value}"
+        )
     fidelity = record.get("fidelity")
     if fidelity:
         print(f"  {'fidelity':<{max(width, 13)}}  {fidelity['summary']}")

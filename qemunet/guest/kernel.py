@@ -106,9 +106,3 @@ def _uncompressed(path: Path) -> bytes:
     if path.name.endswith(".ko.xz"):
         return lzma.decompress(content)
     raise InputError(f"{path.name}: this compression of kernel modules is not known; known are .ko and .ko.xz")
-
-
-def boot_file(path: Path, arch: str) -> bytes:
-    """The kernel in the form that QEMU starts fastest."""
-    del arch
-    return path.read_bytes()

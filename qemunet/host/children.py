@@ -1,4 +1,7 @@
-"""Starts a process of the Run: fork, descriptors, mount view, exec. Runs in the Run's init, which is single-threaded."""
+"""Starts a process of the Run: fork, descriptors, mount view, exec.
+
+Runs in the Run's init, which is single-threaded: only there may Python code run between fork and exec.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,13 @@ def spawn_child(
     """Start a program and return its process id once it has been executed.
 
     The child leads a session and process group of its own, has default signals, reads /dev/null, writes ``log`` and
-    has no descriptor beyond these and ``fds`` (its number -> ours).
+    has no descriptor beyond these and ``fds``.
 
     Args:
         argv: Program, looked up in the PATH of ``env``, and arguments.
+        env: Its whole environment.
+        fds: Its number -> ours.
+        log: Ours; becomes its standard output and standard error.
         paths: Files that this child sees besides the host's own (see ``enter_view``).
 
     Raises:
@@ -82,7 +88,7 @@ def _become(
         report = _place_descriptors(fds, log, report)
         stage = "exec"
         os.execvpe(argv[0], list(argv), dict(env))
-    except Exception as error:
+    except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         culprit = error.filename if isinstance(error, OSError) and stage != "exec" else argv[0]
         text = f"{stage}\n{number or errno.EINVAL}\n{culprit}"
@@ -134,7 +140,9 @@ def enter_view(paths: Mapping[str, str]) -> None:
     own = {path.split("/")[1] for path in paths}
     # Opened first: the new root is mounted over one of these entries, and descriptors still lead to what was there.
     entries = {
-        name: os.open(f"/{name}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for name in os.listdir("/") if name not in own
+        name: os.open(f"/{name}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        for name in os.listdir("/")
+        if name not in own
     }
     linux.mount("qemunet-view", _VIEW_ROOT, "tmpfs", _VIEW_FLAGS, "mode=755,size=1m")
     for name, entry in entries.items():

@@ -44,6 +44,9 @@ _NAMESPACES = (
 
 def main() -> None:
     """Be the outer process; its exit status is PID 1's."""
+    # A controller may block or ignore signals, which exec keeps; an ignored SIGCHLD would take the ends of children.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     control = socket.socket(fileno=_take_over(0))
     controller = _take_over(1)
     try:
@@ -106,10 +109,10 @@ def _be_pid_one(control: socket.socket, watched: tuple[int, ...], namespaces: li
         else:
             InitLoop(control, watched, namespaces).serve()
             status = 0
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
     finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(status)
 
 

@@ -199,7 +199,8 @@ def _be_helper(work: Callable[[], None], result: int) -> None:
         except ImportError as error:
             answer = {"failure": {"stage": "import", "what": error.name or "", "errno": 0, "error": str(error)}}
         os.write(result, encode(answer))
-    except BaseException:
-        traceback.print_exc(file=sys.stderr)
     finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(0)

@@ -43,12 +43,15 @@ class ControllerIdentity:
         """Whether the process could be seen from here at all."""
         return self.pid_namespace == _own_pid_namespace()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs; meaningless unless ``visible``."""
+        return controller_alive(self.pid, self.start_ticks)
+
 
 def own_identity() -> ControllerIdentity:
     """The identity of this process."""
-    start_ticks = process_start_ticks(os.getpid())
-    assert start_ticks is not None, "a process that runs has a start time"
-    return ControllerIdentity(os.getpid(), start_ticks, _own_pid_namespace())
+    return ControllerIdentity(os.getpid(), process_start_ticks(os.getpid()) or 0, _own_pid_namespace())
 
 
 def controller_alive(pid: int, start_ticks: int) -> bool:

@@ -53,7 +53,7 @@ def unshare(flags: int, what: str) -> None:
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
-    """mount(2).
+    """Mount a file system, bind a tree or change how one is mounted.
 
     Raises:
         OSError: its ``filename`` is ``target``.
@@ -93,6 +93,7 @@ def open_tap(name: str, *, persist: bool = False) -> int:
     what would be on a wire, segmented and with its checksums.
 
     Args:
+        name: At most 15 characters.
         persist: The tap outlives its descriptor (and still ends with its network namespace).
 
     Raises:

@@ -54,11 +54,11 @@ def decode(packet: bytes) -> Message:
     return message
 
 
-def ancillary_of(descriptors: list[int]) -> list[tuple[int, int, array.array[int]]]:
+def ancillary_of(descriptors: list[int]) -> list[tuple[int, int, bytes]]:
     """What sendmsg takes to pass descriptors on."""
     if not descriptors:
         return []
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())]
 
 
 def descriptors_of(ancillary: Ancillary) -> list[int]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from qemunet.errors import HostError, MissingRequirement
-from qemunet.host.linux import TUN_DEVICE
+from qemunet.host.linux import TUN_DEVICE, may_make_namespaces
 from qemunet.host.messages import Failure
 
 QEMU_PACKAGES = {
@@ -26,6 +26,8 @@ _NEWER_QEMU_PACKAGES = {"riscv64": "qemu-system-riscv", "s390x": "qemu-system-s3
 """Where later releases have split the package."""
 
 PROGRAM_PACKAGES = {
+    "apt-cache": "apt",
+    "apt-config": "apt",
     "apt-get": "apt",
     "cpio": "cpio",
     "depmod": "kmod",
@@ -36,6 +38,14 @@ PROGRAM_PACKAGES = {
     "xz": "xz-utils",
     "zstd": "zstd",
 }
+
+
+_USER_NAMESPACE_SWITCHES = (
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+    ("user.max_user_namespaces", "0", "15000"),
+)
+"""Kernel setting, its value that forbids user namespaces to ordinary users, one that allows them (Debian, Ubuntu, all)."""
 
 
 def as_root(command: str) -> str:
@@ -52,6 +62,7 @@ def qemu_package(arch: str, os_release: str | None = None) -> str | None:
     """The package of ``qemu-system-ARCH`` on this distribution, or None for an unknown architecture.
 
     Args:
+        arch: As in the name of QEMU's program.
         os_release: Content of /etc/os-release, read from there if None.
     """
     if os_release is None:
@@ -83,30 +94,28 @@ def tun_remedy(number: int) -> str:
     return f"{as_root('modprobe tun')}; or use attach=native, which needs no tap."
 
 
-def namespace_remedy(what: str) -> str:
-    """What allows the namespaces that were refused."""
-    switches = (
-        ("kernel.unprivileged_userns_clone", "0", "1"),
-        ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
-        ("user.max_user_namespaces", "0", "15000"),
-    )
-    if os.geteuid() != 0:
-        for name, refusing, allowing in switches:
-            file = Path("/proc/sys", *name.split("."))
-            if file.exists() and file.read_text().strip() == refusing:
-                return f"sudo sysctl -w {name}={allowing}"
+def namespace_remedy(failure: Failure) -> str:
+    """What allows the namespaces, or the mount, that were refused."""
+    what = failure["what"]
     if what == "/proc":
         return "This container hides parts of /proc: start it with --security-opt systempaths=unconfined."
-    if os.geteuid() != 0:
-        return "Run as root, or allow user namespaces; in a container, start it with --privileged."
-    return "In a container, start it with --privileged (it lacks CAP_SYS_ADMIN and CAP_NET_ADMIN)."
+    if failure["errno"] == errno.ENOSPC:
+        kind = {"mount": "mnt"}.get(what.split()[0], what.split()[0])
+        return as_root(f"sysctl -w user.max_{kind}_namespaces=15000")
+    if may_make_namespaces():
+        return "Something forbids namespaces even to root, as seccomp does: in a container, start it with --privileged."
+    for name, refusing, allowing in _USER_NAMESPACE_SWITCHES:
+        file = Path("/proc/sys", *name.split("."))
+        if file.exists() and file.read_text(encoding="ascii").strip() == refusing:
+            return as_root(f"sysctl -w {name}={allowing}")
+    return "Run as root, or allow user namespaces; in a container, start it with --privileged."
 
 
 def start_error(failure: Failure) -> HostError:
     """The error for an init that could not set itself up."""
     what = failure["what"] or failure["stage"]
     return MissingRequirement(
-        f"The Run's namespaces could not be made: {what}: {failure['error']}.", hint=namespace_remedy(what)
+        f"The Run's namespaces could not be made: {what}: {failure['error']}.", hint=namespace_remedy(failure)
     )
 
 

@@ -9,35 +9,25 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import trio
 
 from qemunet.errors import HostError
 from qemunet.host import remedies
+from qemunet.host.channel import Channel
 from qemunet.host.launch import init_argv, init_environment
 from qemunet.host.linux import TUN_DEVICE
-from qemunet.host.messages import (
-    ANCILLARY_BYTES,
-    MAX_BYTES,
-    MAX_DESCRIPTORS,
-    Message,
-    ancillary_of,
-    close_all,
-    decode,
-    descriptors_of,
-    encode,
-)
+from qemunet.host.messages import MAX_DESCRIPTORS, Message
+from qemunet.host.run_process import RunProcess
 from qemunet.plan.model import HostPlan
 from qemunet.process import Spawner
 
 START_DEADLINE_S = 30.0
-ANSWER_DEADLINE_S = 60.0
 CLOSE_DEADLINE_S = 10.0
 
 
@@ -50,83 +40,32 @@ class TapMove:
     new_name: str
 
 
-class RunProcess:
-    """A process that the Run's init started; implements ``process.Process``."""
-
-    def __init__(self, init: RunInit, name: str, argv: Sequence[str], pid: int) -> None:
-        self.name = name
-        self.argv = tuple(argv)
-        self._init = init
-        self._pid = pid
-        self._returncode: int | None = None
-        self._done = trio.Event()
-
-    @property
-    def pid(self) -> int:
-        """Process id inside the Run's PID namespace."""
-        return self._pid
-
-    @property
-    def returncode(self) -> int | None:
-        """Exit status, minus the signal's number if a signal ended it, or None while it runs."""
-        return self._returncode
-
-    async def wait(self) -> int:
-        """Wait for its end and return ``returncode``.
-
-        Raises:
-            HostError: the Run's init died, and the process with it.
-        """
-        await self._done.wait()
-        if self._returncode is None:
-            raise self._init.death()
-        return self._returncode
-
-    async def kill(self, signal: int = 9) -> None:
-        """Send a signal to its process group; nothing happens if it has ended."""
-        if not self._done.is_set():
-            await self._init.send_signal(self, signal)
-
-    def ended(self, status: int | None) -> None:
-        """Called by RunInit when it has ended; None if nobody can say how."""
-        self._returncode = status
-        self._done.set()
-
-
-@dataclass
-class _Pending:
-    """A request that waits for its answer; ``abandoned`` if nobody wants it any more."""
-
-    answered: trio.Event = field(default_factory=trio.Event)
-    message: Message | None = None
-    descriptors: list[int] = field(default_factory=list)
-
-
 class RunInit:
     """The init of one Run, made by ``open_run_init``; implements ``process.Spawner``.
 
     Attributes:
         label: What ``qemunet ps`` shows: the run directory.
-        ended: Set when the init has ended, on purpose or not.
         namespaces: Names of the namespaces made: user (unless as root), mount, uts, net, pid.
         start_s: Seconds from the start of the process to its being ready.
     """
 
     def __init__(self, label: str, process: trio.Process, control: socket.socket, stderr: int) -> None:
         self.label = label
-        self.ended = trio.Event()
         self.namespaces: tuple[str, ...] = ()
         self.start_s = 0.0
         self._process = process
-        self._control = trio.socket.from_stdlib_socket(control)
+        self._channel = Channel(control, self._note)
         self._stderr = stderr
         self._ready = trio.Event()
         self._start_failure: HostError | None = None
         self._pid_one: int | None = None
         self._closing = False
-        self._next_id = 0
-        self._pending: dict[int, _Pending] = {}
         self._processes: dict[int, RunProcess] = {}
+
+    @property
+    def ended(self) -> trio.Event:
+        """Set when the init has ended, on purpose or not."""
+        return self._channel.ended
 
     @property
     def pid(self) -> int:
@@ -169,13 +108,18 @@ class RunInit:
         if any(not path.startswith("/") or path.count("/") < 2 for path in paths):
             raise ValueError(f"{name}: a view takes absolute paths below a directory of /, not {list(paths)}")
         request = {"op": "spawn", "argv": list(argv), "env": dict(env or {}), "fds": list(fds), "paths": dict(paths)}
-        # Shielded, as all requests are: a process whose start nobody saw would belong to nobody.
-        answer, _ = await self._request(request, [*fds.values(), log])
+        started: list[RunProcess] = []
+
+        def take(answer: Message) -> None:
+            # At once, and not when the caller wakes up: the process's exit event may be the next message.
+            if "pid" in answer:
+                started.append(RunProcess(name, argv, answer["pid"], send_signal=self._signal, death=self.death))
+                self._processes[answer["pid"]] = started[0]
+
+        answer, _ = await self._request(request, [*fds.values(), log], take=take)
         if "failure" in answer:
             raise remedies.spawn_error(name, argv[0], answer["failure"])
-        process: RunProcess = answer["process"]
-        process.name, process.argv = name, tuple(argv)
-        return process
+        return started[0]
 
     def with_paths(self, paths: Mapping[str, str]) -> Spawner:
         """A Spawner whose processes see ``paths`` besides the host's files, as ``spawn`` describes it."""
@@ -198,7 +142,8 @@ class RunInit:
     async def open_tap(self, name: str) -> int:
         """Open a tap of the Run (made if there is none) and return its descriptor, which is the caller's to close.
 
-        Frames come without any header (IFF_NO_PI, no vnet header), as ``-netdev tap,fd=`` takes them.
+        Frames come without any header (IFF_NO_PI, no vnet header), as ``-netdev tap,fd=`` takes them. Its bridge
+        passes them on as soon as the kernel has told it of the opening, which may take up to a second.
 
         Raises:
             HostError: the kernel refused; a tap can be opened once at a time.
@@ -219,7 +164,7 @@ class RunInit:
         if "failure" in answer:
             raise remedies.network_error("Moving taps", answer["failure"])
 
-    async def send_signal(self, process: RunProcess, number: int) -> None:
+    async def _signal(self, process: RunProcess, number: int) -> None:
         """Send a signal to a process's group; nothing happens if it, or the Run, has ended."""
         if self.ended.is_set():
             return
@@ -244,32 +189,17 @@ class RunInit:
         size = os.fstat(self._stderr).st_size
         return os.pread(self._stderr, 4000, max(0, size - 4000)).decode("utf-8", "replace").strip()
 
-    async def _request(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> tuple[Message, list[int]]:
-        """Send a request and return its answer with the descriptors that came along, now the caller's.
-
-        Not interrupted by cancellation, so that what the answer brings has an owner.
-        """
-        identity, self._next_id = self._next_id, self._next_id + 1
-        packet = encode({"id": identity, **message})
-        pending = self._pending[identity] = _Pending()
-        try:
-            with trio.move_on_after(ANSWER_DEADLINE_S, shield=True):
-                if self.ended.is_set():
-                    raise self.death()
-                try:
-                    await self._control.sendmsg([packet], ancillary_of(list(descriptors)))
-                except (BrokenPipeError, ConnectionResetError):
-                    await self.ended.wait()
-                except OSError as error:
-                    raise HostError(f"A request to the Run's init could not be sent: {error.strerror}.") from error
-                else:
-                    await pending.answered.wait()
-                if pending.message is None:
-                    raise self.death()
-                return pending.message, pending.descriptors
-        finally:
-            del self._pending[identity]
-        raise HostError(f"The Run's init (process {self.pid}) did not answer within {ANSWER_DEADLINE_S:g} s.")
+    async def _request(
+        self,
+        message: dict[str, Any],
+        descriptors: Sequence[int] = (),
+        *,
+        take: Callable[[Message], None] | None = None,
+    ) -> tuple[Message, list[int]]:
+        answer = await self._channel.request(message, descriptors, take=take)
+        if answer is None:
+            raise self.death()
+        return answer
 
     async def start(self) -> None:
         """Start to listen and wait until the init is ready.
@@ -289,56 +219,33 @@ class RunInit:
 
     async def _listen(self) -> None:
         try:
-            while True:
-                packet, ancillary, _, _ = await self._control.recvmsg(
-                    MAX_BYTES, ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
-                )
-                if not packet:
-                    break
-                self._take(decode(packet), descriptors_of(ancillary))
-        except OSError:
-            pass  # a reset is an end as well
-        except trio.ClosedResourceError:
-            pass
+            await self._channel.listen()
         finally:
             await self._note_end()
 
-    def _take(self, message: Message, descriptors: list[int]) -> None:
-        match message.get("event"):
+    def _note(self, event: Message, descriptors: list[int]) -> None:
+        match event["event"]:
             case "ready":
-                self.namespaces = tuple(message["namespaces"])
+                self.namespaces = tuple(event["namespaces"])
                 (self._pid_one,) = descriptors
                 self._ready.set()
             case "failed":
-                self._start_failure = remedies.start_error(message["failure"])
+                self._start_failure = remedies.start_error(event["failure"])
             case "exit":
-                self._processes.pop(message["pid"]).ended(message["status"])
-            case _:
-                # Registered here and not by the caller of spawn: the exit event may be the next message.
-                if "pid" in message:
-                    process = message["process"] = RunProcess(self, "", (), message["pid"])
-                    self._processes[process.pid] = process
-                pending = self._pending.get(message["id"])
-                if pending is None:
-                    close_all(descriptors)
-                else:
-                    pending.message, pending.descriptors = message, descriptors
-                    pending.answered.set()
+                self._processes.pop(event["pid"]).ended(event["status"])
 
     async def _note_end(self) -> None:
         """Tell everybody who waits that there is no init any more."""
-        with trio.move_on_after(2, shield=True):
+        with trio.CancelScope(deadline=trio.current_time() + 2, shield=True):
             await self._process.wait()
         if not self._ready.is_set() and self._start_failure is None:
             self._start_failure = self.death()
-        self.ended.set()
+        self._channel.end()
         self._ready.set()
         for process in self._processes.values():
             # Closing the Run means SIGKILL for what still ran; if the init died, nobody can say what came first.
             process.ended(-signal.SIGKILL if self._closing else None)
         self._processes.clear()
-        for pending in self._pending.values():
-            pending.answered.set()
 
     async def close(self) -> None:
         """End the Run: the init, every process, tap and bridge. Not interrupted by cancellation.
@@ -348,16 +255,15 @@ class RunInit:
         """
         with trio.CancelScope(shield=True):
             self._closing = True
-            self._control.shutdown(socket.SHUT_WR) if not self.ended.is_set() else None
+            self._channel.hang_up()
             try:
                 gone = await self._wait_gone(CLOSE_DEADLINE_S / 2)
                 if not gone:
                     self._kill()
                     gone = await self._wait_gone(CLOSE_DEADLINE_S / 2)
             finally:
-                self._control.close()
-                with trio.move_on_after(1):
-                    await self.ended.wait()
+                self._channel.close()
+                await self.ended.wait()
                 if self._pid_one is not None:
                     os.close(self._pid_one)
                 os.close(self._stderr)
@@ -378,9 +284,12 @@ class RunInit:
         return False
 
     def _kill(self) -> None:
-        if self._pid_one is not None:
-            signal.pidfd_send_signal(self._pid_one, signal.SIGKILL)
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            if self._pid_one is not None:
+                signal.pidfd_send_signal(self._pid_one, signal.SIGKILL)
+            elif self._process.returncode is None:
+                # PID 1 is in the outer process's group: this reaches both, also before it was ready.
+                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 class _SpawnerWithPaths:
@@ -431,12 +340,16 @@ async def open_run_init(*, label: str, needs_network: HostPlan | None = None) ->
 
 async def _launch(label: str) -> RunInit:
     """Execute the init with its three descriptors."""
-    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    stderr = os.memfd_create("qemunet-init-stderr")
-    try:
-        # The control socket alone does not tell our death if a fork of ours (multiprocessing) still holds it.
-        controller = os.pidfd_open(os.getpid())
+    with ExitStack() as ours, ExitStack() as passed_on:
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.callback(control.close)
+        passed_on.callback(theirs.close)
+        stderr = os.memfd_create("qemunet-init-stderr")
+        ours.callback(os.close, stderr)
         try:
+            # The control socket alone does not tell our death if a fork of ours (multiprocessing) still holds it.
+            controller = os.pidfd_open(os.getpid())
+            passed_on.callback(os.close, controller)
             process = await trio.lowlevel.open_process(
                 init_argv(label),
                 stdin=theirs.fileno(),
@@ -445,12 +358,7 @@ async def _launch(label: str) -> RunInit:
                 env=init_environment(),
                 start_new_session=True,
             )
-        finally:
-            os.close(controller)
-    except (OSError, subprocess.SubprocessError) as error:
-        control.close()
-        os.close(stderr)
-        raise HostError(f"The Run's init could not be started: {error}.") from error
-    finally:
-        theirs.close()
+        except OSError as error:
+            raise HostError(f"The Run's init could not be started: {error}.") from error
+        ours.pop_all()
     return RunInit(label, process, control, stderr)

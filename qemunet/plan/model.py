@@ -52,10 +52,12 @@ class GuestPlan:
         bridge: All its interfaces are joined by a bridge ``br0`` inside it, which has the addresses.
         interfaces: In order.
         argv: QEMU's command line. ``${...}`` stand for what is known only at start: ``${kernel}``, ``${initrd}``
-            (files of the image), ``${accel}``, ``${fd:NAME}`` with NAME one of qmp, kernel (kernel log), shell, control,
-            net0, net1, ... (the n-th interface).
+            (files of the image), ``${accel}``, ``${cpu}`` (only where the topology names no CPU: ``host`` under kvm,
+            else ``emulated_cpu``), ``${fd:NAME}`` with NAME one of qmp, kernel (kernel log), shell, control, net0,
+            net1, ... (the n-th interface).
         kernel, initrd, drive: Files named in the topology, absolute, or None for those of the image.
         attributes: All keys of the node as written, defaults included.
+        emulated_cpu: The CPU model that ``${cpu}`` stands for under tcg.
     """
 
     node: str
@@ -71,6 +73,7 @@ class GuestPlan:
     initrd: str | None = None
     drive: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    emulated_cpu: str = "max"
 
 
 @dataclass(frozen=True)

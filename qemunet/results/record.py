@@ -100,9 +100,7 @@ class RunDirectory:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the directory, whole or not at all."""
-        beside = self.path / f".{name}.new"
-        beside.write_text(text, encoding="utf-8", errors="surrogateescape")
-        beside.replace(self.path / name)
+        write_whole(self.path / name, text)
 
     def event(self, kind: str, *, simulation_s: float | None, host_ns: int, **values: Any) -> None:
         """Append a line to events.jsonl: what happened, at which simulation time (s) and host monotonic time (ns)."""
@@ -124,6 +122,13 @@ class RunDirectory:
         (self.path / "outputs").mkdir(exist_ok=True)
         (self.path / name).write_bytes(raw)
         _append(self._tasks, {**values, "output": None, "output_path": name, "output_bytes": len(raw)})
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that at any instant either the old one or the new one is there, never a part."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8", errors="surrogateescape")
+    beside.replace(path)
 
 
 def to_json(value: Any) -> str:
@@ -154,6 +159,29 @@ def read_run(path: Path) -> dict[str, Any]:
     if record["status"] == "running" and not process_alive(record.get("process", {})):
         record["status"] = "interrupted"
     return record
+
+
+def cut_runs(runs: Path) -> list[Path]:
+    """Directories under ``runs`` whose run.json says ``running`` although its process is gone."""
+    found = []
+    for file in sorted(runs.glob("*/*/run.json")):
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if (
+            isinstance(record, dict)
+            and record.get("status") == "running"
+            and not process_alive(record.get("process", {}))
+        ):
+            found.append(file.parent)
+    return found
+
+
+def mark_interrupted(directory: Path) -> None:
+    """Write into a cut run's run.json what it already reads as."""
+    record = read_run(directory)
+    write_whole(directory / "run.json", to_json(record))
 
 
 def this_process() -> dict[str, int]:

@@ -23,7 +23,7 @@ _DISTRIBUTION = re.compile(r"(uniform|normal|lognormal|mixture|empirical)\s*\(.*
 _OTHER_NAMES = {"amd64": "x86_64", "x86-64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
 
-class NotAvailable(ValueError):
+class NotAvailableError(ValueError):
     """A value that a later version will take."""
 
 
@@ -57,7 +57,7 @@ def delay_ns(text: str) -> int:
     """A delay in nanoseconds."""
     distribution = _DISTRIBUTION.fullmatch(text)
     if distribution:
-        raise NotAvailable(f"the delay distribution {distribution[1]}(...)")
+        raise NotAvailableError(f"the delay distribution {distribution[1]}(...)")
     return parse_time_ns(text)
 
 
@@ -115,11 +115,6 @@ def memory_mib(text: str) -> int:
     return size_bytes // _MIB
 
 
-def yes_or_no(text: str) -> bool:
-    """``yes`` or ``no``."""
-    return one_of("yes", "no")(text) == "yes"
-
-
 def one_of(*words: str) -> Callable[[str], str]:
     """Return a parser that takes these words only."""
 
@@ -134,7 +129,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 def routing(text: str) -> str:
     """Who makes the routes."""
     if text == "static":
-        raise NotAvailable("routing=static")
+        raise NotAvailableError("routing=static")
     return one_of("static", "none")(text)
 
 

@@ -1,7 +1,7 @@
-"""Text into statements: lists of words with their places.
+r"""Text into statements: lists of words with their places.
 
-Words are separated by blanks outside ``( )``; ``'...'``, ``"..."`` and ``\\`` quote as in POSIX sh; ``#`` starts a
-comment at the start of a line or after a blank; a trailing ``\\`` continues the line.
+Words are separated by blanks outside ``( )``; ``'...'``, ``"..."`` and ``\`` quote as in POSIX sh; ``#`` starts a
+comment at the start of a line or after a blank; a trailing ``\`` continues the line.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class _Lexer:
         self._words: list[Word] = []
         self._pieces: list[str] | None = None  # of the word being read
         self._start = Place(file, 1, 1)
-        self._open_brackets: list[Place] = []
+        self._depth = 0  # of brackets
+        self._open_bracket = self._start  # the outermost
         self._double_quote: Place | None = None
 
     def read_line(self, number: int, line: str) -> None:
@@ -77,7 +78,7 @@ class _Lexer:
                     return
                 after_blank = False
             elif character in " \t":
-                if self._open_brackets:
+                if self._depth:
                     self._append(character, place)
                 else:
                     self._end_word()
@@ -138,9 +139,11 @@ class _Lexer:
 
     def _bracket(self, character: str, place: Place) -> None:
         if character == "(":
-            self._open_brackets.append(place)
-        elif self._open_brackets:
-            self._open_brackets.pop()
+            if not self._depth:
+                self._open_bracket = place
+            self._depth += 1
+        elif self._depth:
+            self._depth -= 1
         else:
             self._problems.add(place, "this ) closes nothing; quote it if it is meant")
         self._append(character, place)
@@ -154,9 +157,9 @@ class _Lexer:
         if self._double_quote is not None:
             self._problems.add(self._double_quote, 'this " is not closed on its line')
             self._double_quote = None
-        if self._open_brackets:
-            self._problems.add(self._open_brackets[0], "this ( is not closed; quote it if it is meant")
-            self._open_brackets.clear()
+        if self._depth:
+            self._problems.add(self._open_bracket, "this ( is not closed; quote it if it is meant")
+            self._depth = 0
         self._end_word()
         if self._words:
             self.statements.append(tuple(self._words))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from qemunet.topology import keys
 from qemunet.topology.lexer import Statement, Word
 from qemunet.topology.model import Node
 from qemunet.topology.problems import Problems, did_you_mean, shown
-from qemunet.topology.ranges import RangeTooLarge, expand_ranges
+from qemunet.topology.ranges import RangeTooLargeError, expand_ranges
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, keys_of
 from qemunet.topology.statements import Value, Values, check_keys, first_broken, split_pairs
 
@@ -41,14 +43,10 @@ class Defaults:
         elif not is_available(what.text):
             self._problems.add(what.place, f"type {what.text} is not available in this version")
         else:
-            for only_here in ("name", "subnet"):
-                if only_here in values and only_here in keys_of(what.text):
-                    place = values.pop(only_here).place
-                    self._problems.add(place, f"key {only_here} is for one link and cannot be a default")
+            if "name" in values and "name" in keys_of(what.text):
+                self._problems.add(values.pop("name").place, "name= names one link and cannot be a default")
             label = f"any {what.text}" if what.text in ("node", "link") else f"type {what.text}"
-            self._values.setdefault(what.text, {}).update(
-                check_keys(values, keys_of(what.text), label, self._problems)
-            )
+            self._values.setdefault(what.text, {}).update(check_keys(values, keys_of(what.text), label, self._problems))
 
     def complete(self, kind: str, type_name: str, written: Values) -> dict[str, Value]:
         """Return what a ``kind`` (node or link) of a type has, its written values last."""
@@ -140,7 +138,7 @@ class Nodes:
                 keys.name(name)
                 if name in TYPE_NAMES:
                     raise ValueError("the names of types are reserved; choose another")
-        except RangeTooLarge as error:
+        except RangeTooLargeError as error:
             self._problems.add(word.place, f"node {shown(word.text)}: {error} (at most {MOST_NODES} in all)")
             self.spoilt.add(word.text)
             return []
@@ -148,21 +146,20 @@ class Nodes:
             self._problems.add(word.place, f"node {shown(word.text)}: {error}")
             self.spoilt.add(word.text)
             return []
-        new = []
+        new: dict[str, None] = {}
         for name in names:
-            if name in self.nodes or name in new[-1:]:
-                first = self.nodes.get(name)
-                where = f", first in line {first.place.line}" if first else ""
-                self._problems.add(word.place, f"node {name} is declared twice{where}")
+            if name in self.nodes:
+                first = self.nodes[name].place.line
+                self._problems.add(word.place, f"node {name} is declared twice, first in line {first}")
+            elif name in new:
+                self._problems.add(word.place, f"node {name} is declared twice by this range")
             else:
-                new.append(name)
-        return new
+                new[name] = None
+        return list(new)
 
     def _spoil(self, words: list[Word]) -> None:
         """Remember the names of a statement that was reported, so that links to them are not reported too."""
         for word in words:
             self.spoilt.add(word.text)
-            try:
-                self.spoilt.update(expand_ranges(word.text, most=MOST_NODES - min(len(self.spoilt), MOST_NODES)))
-            except ValueError:
-                pass  # the whole is reported already
+            with suppress(ValueError):
+                self.spoilt.update(expand_ranges(word.text, most=max(MOST_NODES - len(self.spoilt), 0)))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from qemunet.topology.lexer import Statement, Word
-from qemunet.topology.problems import Place, Problems, did_you_mean, shown
+from qemunet.topology.problems import Place, Problems, shown
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _REFERENCE = re.compile(r"\$(\$)\{|\$\{([^{}]*)\}|\$\{")
@@ -48,7 +48,7 @@ class Parameters:
             place = Place(file, 1, 1)
             if name not in self.values:
                 declared = ", ".join(list(self.values)[:20]) or "none"
-                near = did_you_mean(name, self.values)
+                near = self._problems.did_you_mean(name, self.values)
                 message = f"parameter {shown(name)} is not declared{near} (declared: {declared})"
                 self._problems.add(place, message)
             elif _UNPRINTABLE.search(value):
@@ -85,7 +85,7 @@ class Parameters:
         elif name in self.values:
             return self.values[name]
         else:
-            near = did_you_mean(name, self.values)
+            near = self._problems.did_you_mean(name, self.values)
             self._problems.add(word.place, f"parameter {shown(name)} is not declared{near}")
         return None
 
@@ -114,7 +114,7 @@ class Parameters:
         if name in self.values:
             self._problems.add(words[0].place, f"parameter {name} is declared twice")
             return
-        if not equals or not value and not quoted_empty:
+        if not equals or (not value and not quoted_empty):
             self._problems.add(words[0].place, f"param {name} has no value; write param {name} = VALUE ('' for none)")
         if rest:
             self._problems.add(rest[0].place, f"param {name} has more than one word; put quotes around its value")

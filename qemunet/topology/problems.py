@@ -11,6 +11,7 @@ from qemunet.errors import TopologyError
 _MOST = 500
 # difflib's comparison is slow: beyond this many candidates only those that begin alike are compared.
 _MANY = 500
+_HINTED = 50
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -44,6 +45,10 @@ class Problems:
         if len(self._found) >= _MOST:
             raise TopologyError([*self.lines(), f"{place}: {_MOST} mistakes so far, the rest is not shown"])
 
+    def did_you_mean(self, word: str, known: Iterable[str]) -> str:
+        """As the function; says nothing once there were many mistakes, for ``known`` may be large."""
+        return did_you_mean(word, known) if len(self._found) < _HINTED else ""
+
     def lines(self) -> tuple[str, ...]:
         """All of them as ``file:line:column: message``, in order of the file."""
         return tuple(f"{place}: {message}" for place, message in sorted(self._found))
@@ -63,7 +68,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     by_small_letters = {candidate.lower(): candidate for candidate in candidates}
     if len(candidates) > _MANY:
         candidates = [c for c in candidates if c[:2].lower() == word[:2].lower()][:_MANY]
-    near = get_close_matches(word.lower(), [c.lower() for c in candidates], n=1, cutoff=0.55)
+    near = get_close_matches(word.lower(), [c.lower() for c in candidates], n=1, cutoff=0.5)
     return f"; did you mean {by_small_letters[near[0]]!r}?" if near else ""
 
 

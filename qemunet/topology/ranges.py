@@ -8,9 +8,10 @@ from math import prod
 
 _RANGE = re.compile(r"\[([0-9]{1,9})-([0-9]{1,9})\]")
 _LONGEST = 200
+_COUNTED = 10**12
 
 
-class RangeTooLarge(ValueError):
+class RangeTooLargeError(ValueError):
     """A range of more names than there may be."""
 
 
@@ -21,7 +22,7 @@ def expand_ranges(text: str, *, most: int) -> list[str]:
 
     Raises:
         ValueError: brackets that are not a range.
-        RangeTooLarge: more than ``most`` names.
+        RangeTooLargeError: more than ``most`` names.
     """
     if "[" not in text and "]" not in text:
         return [text]
@@ -36,7 +37,8 @@ def expand_ranges(text: str, *, most: int) -> list[str]:
         return []
     count = prod(map(len, spans))
     if count > most:
-        raise RangeTooLarge(f"stands for {count} names; there may be {most}")
+        seen = str(count) if count < _COUNTED else "too many"
+        raise RangeTooLargeError(f"stands for {seen} names; there may be {most}")
     widths = [_width(first, last) for first, last in zip(firsts, lasts, strict=True)]
     names = []
     for numbers in product(*spans):

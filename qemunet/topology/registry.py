@@ -85,7 +85,11 @@ _QEMU_KEYS: Keys = {
     "drive": Key("file", "Disk image, qcow2 or raw; never written.", keys.file),
     "nic": Key("QEMU device", "Interface model; virtio-net-pci where nothing is said.", keys.word),
     "qemu_args": Key("arguments", "Added to QEMU's command line.", keys.arguments),
-    "bridge": Key("yes or no", "All its interfaces are joined by a bridge br0 inside it.", keys.yes_or_no),
+    "bridge": Key(
+        "yes, no or auto",
+        "All its interfaces are joined by a bridge br0 inside it; auto: if it has more than one.",
+        keys.one_of("yes", "no", "auto"),
+    ),
     "disk": _later("size", "Size of a disk."),
     "console": _later("console", "Console of a foreign image."),
     "snapshot": _later("yes or no", "Restore from saved state in place of booting."),
@@ -145,10 +149,10 @@ OPTIONS: Keys = {
     "ipv6": Key("network", "Block from which every segment takes a /64.", keys.ipv6_block),
     "seed": Key("number", "Seed of a run that is given none.", keys.seed),
     "routing": Key("none", "none: routes are the guests' affair.", keys.routing),
-    "fidelity.lag_p99": Key("time", "99 % of the events may run so late.", parse_time_ns),
-    "fidelity.lag_max": Key("time", "No event may run later.", parse_time_ns),
-    "fidelity.drops": Key("share", "Share of frames that the doors may drop.", parse_share),
-    "fidelity.skew": Key("time", "Commands of a Task may start so far apart.", parse_time_ns),
+    "lag_p99": Key("time", "99 % of the events may run so late.", parse_time_ns),
+    "lag_max": Key("time", "No event may run later.", parse_time_ns),
+    "door_drops": Key("share", "Share of frames that the doors may drop.", parse_share),
+    "start_skew": Key("time", "Commands of a Task may start so far apart.", parse_time_ns),
 }
 
 TYPE_NAMES = frozenset(NODE_TYPES) | frozenset(LINK_TYPES)

@@ -86,7 +86,7 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
         return False
     try:
         row.parse(value.text)
-    except keys.NotAvailable as error:
+    except keys.NotAvailableError as error:
         problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error} is not available in this version")
         return False
     except ValueError as error:
@@ -98,7 +98,7 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
 def _remedy(name: str, known: Keys) -> str:
     near = did_you_mean(name, known)
     others = [other for other, link_type in LINK_TYPES.items() if name in link_type.keys]
-    if others and known.keys() != LINK_TYPES[others[0]].keys:
+    if others and all(known is not LINK_TYPES[other].keys for other in others):
         return f"; type {others[0]} has it{near and ', or' + near[1:]}"
     return near or f"; it has {', '.join(key for key, row in known.items() if row.parse)}"
 

@@ -144,7 +144,7 @@ EventId
 RealTimeSimulator::Schedule(const Time& delay, EventImpl* event)
 {
     NS_ASSERT_MSG(m_thread == std::this_thread::get_id(), "Schedule() from a thread that is not the simulation's");
-    NS_ASSERT_MSG(!delay.IsStrictlyNegative(), "an event cannot be scheduled " << -delay << " in the past");
+    NS_ASSERT_MSG(!delay.IsStrictlyNegative(), "an event cannot be scheduled at " << delay << " from now, in the past");
     uint64_t ts = m_currentTs + static_cast<uint64_t>(delay.GetTimeStep());
     uint32_t uid = Insert(ts, m_currentContext, event);
     return EventId(Ptr<EventImpl>(event), ts, m_currentContext, uid);
@@ -437,7 +437,15 @@ RealTimeSimulator::DrainInbox()
     uint64_t now = std::max(m_currentTs, RealNow());
     for (const Foreign& foreign : m_drained)
     {
-        Insert(now + foreign.ts, foreign.context, foreign.event);
+        if (m_begun || foreign.delay > 0)
+        {
+            Insert(now + foreign.delay, foreign.context, foreign.event);
+            continue;
+        }
+        // Time stands still: what comes now is executed at once, behind closed doors, and not kept for time 0.
+        m_currentContext = foreign.context;
+        foreign.event->Invoke();
+        foreign.event->Unref();
     }
     m_drained.clear();
 }
@@ -528,14 +536,7 @@ RealTimeSimulator::Run()
     while (!m_stop && !m_begun)
     {
         WaitAndServe();
-        // Simulation time stands still: what other threads send now is executed at time 0, behind closed doors.
-        uint32_t first = m_uid;
         DrainInbox();
-        while (!m_stop && !m_events->IsEmpty() && m_uid != first && m_events->PeekNext().key.m_ts == 0 &&
-               m_events->PeekNext().key.m_uid >= first)
-        {
-            ExecuteNext();
-        }
         FlushAll();
     }
     while (!m_stop)

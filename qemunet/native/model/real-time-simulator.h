@@ -153,9 +153,9 @@ class RealTimeSimulator : public SimulatorImpl
     /** An event from another thread. */
     struct Foreign
     {
-        uint32_t context;    //!< Its context.
-        uint64_t ts;         //!< When it is due.
-        EventImpl* event;    //!< The event.
+        uint32_t context; //!< Its context.
+        uint64_t delay;   //!< When it is due, from when the loop sees it.
+        EventImpl* event; //!< The event.
     };
 
     uint32_t Insert(uint64_t ts, uint32_t context, EventImpl* event);

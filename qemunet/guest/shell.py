@@ -1,0 +1,410 @@
+"""The command shell of a guest, over any console: commands are armed, fired, followed to their end, and stopped.
+
+One command at a time. A caller that shares a shell holds its ``lock``. Every wait can be cancelled; a command that has
+been armed must then be told to ``stop`` before the shell is used again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import trio
+
+from qemunet.errors import ConsoleError
+from qemunet.guest import framing
+from qemunet.guest.console import Console, Watch
+
+#: Sends a signal, by its number, to what runs in the foreground of a console.
+Killer = Callable[[int], Awaitable[None]]
+
+_INTERRUPT, _QUIT = b"\x03", b"\x1c"
+#: Makes an armed line harmless; nothing at all if it has been fired.
+_DISARM = b" :\n"
+_SIGHUP_STATUS, _SIGKILL_STATUS = 129, 137
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        output: The bytes it wrote, as they came, up to the limit in memory.
+        dropped_bytes: How many came after that; they are in the console's log only.
+        exit_status: As the shell says it: 128 and the signal's number if a signal ended it.
+        begun_ns, ended_ns: Host monotonic time at which the marks were read.
+    """
+
+    output: bytes
+    dropped_bytes: int
+    exit_status: int
+    begun_ns: int
+    ended_ns: int
+
+
+class _ShellReplacedError(Exception):
+    """The shell died under a command, and another one answers."""
+
+
+class Shell:
+    """A command shell on a console.
+
+    Args:
+        console: An open console.
+        number: The console's number at the simulation, which fires armed commands.
+        sh: The shell in the guest: ``sh``, or for example ``busybox sh``.
+        stray: A file of the guest for what left-behind processes write, such as the device of another console; without
+            it that output is read and dropped.
+        control: A synchronized second shell of the same guest, through which commands that ignore the keyboard are
+            killed.
+        killer: Another way to do that.
+        patience: Factor on all waiting times of the shell's own (a slow guest).
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        number: int = 0,
+        sh: str = "sh",
+        stray: str = "",
+        control: Shell | None = None,
+        killer: Killer | None = None,
+        patience: float = 1.0,
+    ) -> None:
+        self.console = console
+        self.node = console.node
+        self.number = number
+        self.lock = trio.Lock()
+        self.reply_s = 10.0 * patience
+        self.grace_s = 2.0 * patience
+        self._sh = sh
+        self._stray = stray
+        self._killer = killer or (None if control is None else self._kill_through(control))
+        self._directory = f"qemunet-{secrets.token_hex(4)}"
+        self._pid = 0
+        self._daemons = 0
+        self._synchronized = False
+
+    def _kill_through(self, control: Shell) -> Killer:
+        async def kill(signal: int) -> None:
+            async with control.lock:
+                await control._ask(f"q_g {{}} {signal} {self._pid}\n")
+
+        return kill
+
+    async def synchronize(self, deadline_s: float = 30.0) -> None:
+        """Find or bring the console's shell to a known state; nothing that stands on the console matters.
+
+        Raises:
+            ConsoleError: no shell answered within ``deadline_s``.
+            GuestExitedError: the guest is gone.
+        """
+        self._synchronized = False
+        with trio.move_on_after(deadline_s):
+            while not await self._set_up():
+                pass
+            self._synchronized = True
+            return
+        raise ConsoleError(
+            f"the shell of {self.node} did not answer within {deadline_s:g} s",
+            node=self.node,
+            hint=f"what the console said is in {self.console.log}",
+        )
+
+    async def _set_up(self) -> bool:
+        patience_s = 0.25
+        attempt = 0
+        # Only the answer to the last attempt counts: of what was typed after an earlier one nobody knows which shell
+        # has read it.
+        while True:
+            hello = framing.new_nonce()
+            watch = self.console.watch({"hello": hello})
+            self.console.write(framing.greeting(hello, attempt, sh=self._sh))
+            with trio.move_on_after(patience_s):
+                await watch.reached("hello")
+                break
+            patience_s, attempt = min(patience_s * 1.5, 5.0), attempt + 1
+        nonce = framing.new_nonce()
+        watch = self.console.watch({"ready": nonce})
+        self.console.write(framing.set_up(nonce, sh=self._sh, stray=self._stray, directory=self._directory))
+        with trio.move_on_after(self.reply_s):
+            self._pid = int((await watch.reached("ready")).words[0])
+            return True
+        return False
+
+    async def arm(
+        self,
+        text: str,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        daemon: bool = False,
+    ) -> Armed:
+        """Deliver a command, and type the line that runs it, without its newline.
+
+        Args:
+            text: For the guest's POSIX sh; anything but NUL.
+            cwd: Its working directory.
+            env: Variables added to its environment.
+            stdin: What the command reads; None is /dev/null.
+            daemon: It runs in the background, in a process group of its own.
+
+        Raises:
+            ValueError: the text cannot be delivered.
+            ConsoleError, GuestExitedError: the shell is lost.
+        """
+        if not self._synchronized:
+            await self.synchronize()
+        self._daemons += daemon
+        mended = False
+        for _ in range(3):
+            nonces = {name: framing.new_nonce() for name in ("armed", "begin", "end")}
+            delivery = framing.delivery(
+                nonces["armed"], text, cwd=cwd, env=env or {}, stdin=stdin or b"", daemon=daemon
+            )
+            watch = self.console.watch(nonces)
+            line = f"{'q_b' if daemon else 'q_r'} {nonces['begin']} {nonces['end']} "
+            self.console.write(delivery + line.encode() + (b"%d " % self._daemons if daemon else b""))
+            answer = None
+            try:
+                with trio.move_on_after(self.reply_s):
+                    answer = await watch.reached("armed")
+            except trio.Cancelled:
+                self.console.write(_DISARM)
+                raise
+            if answer is None or answer.words != ("ok",):
+                await self.synchronize(self.reply_s)
+            elif (answer.translated or watch.echoed) and not mended:
+                mended = True
+                self.console.write(_DISARM)
+                await self._ask(framing.mend("{}").decode())
+            else:
+                return ArmedDaemon(self, watch, self._daemons) if daemon else Armed(self, watch)
+        raise ConsoleError(
+            f"a command could not be delivered to {self.node}: something else reads its console", node=self.node
+        )
+
+    async def _ask(self, line: str) -> tuple[str, ...]:
+        """Type a line with a nonce at ``{}`` and return the words of its answer."""
+        nonce = framing.new_nonce()
+        watch = self.console.watch({"answer": nonce})
+        self.console.write(line.replace("{}", nonce).encode())
+        with trio.move_on_after(self.reply_s):
+            return (await watch.reached("answer")).words
+        raise ConsoleError(f"the shell of {self.node} does not answer", node=self.node)
+
+    async def _collect(self, number: int) -> tuple[bytes, int]:
+        nonces = {"begin": framing.new_nonce(), "end": framing.new_nonce()}
+        watch = self.console.watch(nonces)
+        self.console.write(f"q_o {nonces['begin']} {nonces['end']} {number}\n".encode())
+        await watch.reached("end")
+        return watch.output.data(), watch.output.dropped_bytes
+
+    async def _kill(self, signal: int) -> bool:
+        """Send a signal to what runs in the foreground, past the keyboard; False if there is no way to."""
+        if self._killer is None:
+            return False
+        with trio.move_on_after(self.reply_s):
+            try:
+                await self._killer(signal)
+            except ConsoleError:
+                return False
+            return True
+        return False
+
+
+class Armed:
+    """A command that stands typed at a shell."""
+
+    def __init__(self, shell: Shell, watch: Watch) -> None:
+        self._shell = shell
+        self._watch = watch
+        self._alerts = watch.alerts
+
+    def fire(self) -> int:
+        """Start it from here, at once; returns host monotonic time, in ns, of the key stroke."""
+        return self._shell.console.write(b"\n")
+
+    async def begun(self) -> int:
+        """Wait until it has begun; returns host monotonic time, in ns.
+
+        Raises:
+            ConsoleError: it did not begin although it was fired.
+            GuestExitedError: the guest is gone.
+        """
+        with trio.move_on_after(self._shell.reply_s):
+            hit = await self._watch.reached("begin", "end")
+            if "begin" in self._watch.hits:
+                return self._watch.hits["begin"].read_ns
+            raise ConsoleError(f"a fired command was refused by {self._shell.node}: {hit.words}", node=self._shell.node)
+        self._shell._synchronized = False
+        raise ConsoleError(
+            f"a command that was fired at {self._shell.node} did not begin within {self._shell.reply_s:g} s",
+            node=self._shell.node,
+        )
+
+    async def ended(self) -> Ended:
+        """Wait until it has ended.
+
+        Raises:
+            ConsoleError, GuestExitedError: the shell or the guest is lost; ``output`` is what came.
+        """
+        try:
+            await self._end()
+        except _ShellReplacedError:
+            with trio.CancelScope(shield=True):
+                await self._shell.synchronize(self._shell.reply_s)
+        return self._result()
+
+    def output(self) -> bytes:
+        """What it has written so far."""
+        return self._watch.output.data()
+
+    async def stop(self) -> Ended | None:
+        """Make it end: interrupt, quit, kill, and find the shell again; None if it had never begun.
+
+        Call it in a shielded scope. It takes at most four times ``grace_s`` and what the shell's recovery takes.
+
+        Raises:
+            ConsoleError, GuestExitedError: the shell or the guest is lost.
+        """
+        shell, watch = self._shell, self._watch
+        if not await self._has_begun():
+            return None
+        try:
+            for key in (_INTERRUPT, _QUIT):
+                if "end" not in watch.hits:
+                    shell.console.write(key)
+                if await self._ends_in(shell.grace_s):
+                    return self._result()
+            for signal in (15, 9):
+                if await shell._kill(signal) and await self._ends_in(shell.grace_s):
+                    return self._result()
+        except _ShellReplacedError:
+            pass
+        await shell.synchronize(shell.reply_s)
+        return self._result()
+
+    async def _has_begun(self) -> bool:
+        """Make an armed line harmless, and say whether that was too late."""
+        shell, watch = self._shell, self._watch
+        if not watch.hits.keys() & {"begin", "end"}:
+            shell.console.write(_DISARM)
+            with trio.move_on_after(shell.reply_s):
+                await watch.reached("begin", "end")
+        if not watch.hits.keys() & {"begin", "end"}:
+            await shell.synchronize(shell.reply_s)
+        return "begin" in watch.hits
+
+    async def _ends_in(self, limit_s: float) -> bool:
+        with trio.move_on_after(limit_s):
+            await self._end()
+            return True
+        return False
+
+    async def _end(self) -> None:
+        """Wait for the end; when a shell seems to have started, ask whether it is another one."""
+        watch = self._watch
+        while "end" not in watch.hits:
+            if watch.error is not None:
+                raise watch.error
+            if "probe" in watch.hits:
+                self._shell._synchronized = False
+                raise _ShellReplacedError
+            if watch.alerts != self._alerts:
+                self._alerts = watch.alerts
+                nonce = framing.new_nonce()
+                watch.add("probe", nonce)
+                self._shell.console.write(framing.probe(nonce))
+            await watch.changed()
+        await trio.lowlevel.checkpoint()
+
+    def _result(self) -> Ended:
+        watch = self._watch
+        begun_ns = watch.hits["begin"].read_ns
+        # The order of hits is that in which they were read; a shell that died took its command along by SIGHUP.
+        last = watch.hits.get("end") or watch.hits.get("probe")
+        status = int(watch.hits["end"].words[0]) if "end" in watch.hits else _SIGHUP_STATUS
+        return Ended(
+            output=watch.output.data(),
+            dropped_bytes=watch.output.dropped_bytes,
+            exit_status=status,
+            begun_ns=begun_ns,
+            ended_ns=begun_ns if last is None else last.read_ns,
+        )
+
+
+class ArmedDaemon(Armed):
+    """A command that runs in the background once it is fired; its shell is then free for others."""
+
+    def __init__(self, shell: Shell, watch: Watch, number: int) -> None:
+        super().__init__(shell, watch)
+        self._number = number
+
+    async def begun(self) -> int:
+        """Wait until it has begun and the shell has said which process it is."""
+        begun_ns = await super().begun()
+        with trio.move_on_after(self._shell.reply_s):
+            await self._watch.reached("end")
+        return begun_ns
+
+    async def ended(self) -> Ended:
+        """Not for a Daemon: it is stopped."""
+        raise TypeError("a Daemon is not waited for")
+
+    async def stop(self) -> Ended | None:
+        """SIGINT to its process group, after ``grace_s`` SIGTERM, after ``grace_s`` SIGKILL; its output and status.
+
+        The shell must be idle. Call it in a shielded scope.
+        """
+        shell, watch = self._shell, self._watch
+        if not await self._has_begun():
+            return None
+        with trio.move_on_after(shell.reply_s):
+            await watch.reached("end")
+        if "end" not in watch.hits:
+            raise ConsoleError(f"a Daemon on {shell.node} did not start", node=shell.node)
+        pid = watch.hits["end"].words[0]
+        status = "-"
+        for signal in ("INT", "TERM", "KILL"):
+            status = await self._signal(signal, pid)
+            if status != "-":
+                break
+        now_ns = time.monotonic_ns()
+        output, dropped_bytes = await shell._collect(self._number)
+        return Ended(
+            output=output,
+            dropped_bytes=dropped_bytes,
+            exit_status=int(status) if status.isdigit() else _SIGKILL_STATUS,
+            begun_ns=watch.hits["begin"].read_ns,
+            ended_ns=now_ns,
+        )
+
+    async def _signal(self, signal: str, pid: str) -> str:
+        """Send a signal and wait; returns the exit status, ``gone`` if there is none, or ``-`` if it still runs."""
+        shell = self._shell
+        pause_s = 0.001
+        (status,) = await shell._ask(f"q_k {{}} {signal} {pid} {self._number}\n")
+        with trio.move_on_after(shell.grace_s):
+            while status == "-":
+                await trio.sleep(pause_s)
+                pause_s = min(pause_s * 2, 0.05)
+                with trio.CancelScope(shield=True):
+                    (status,) = await shell._ask(f"q_k {{}} 0 {pid} {self._number}\n")
+        return status
+
+
+def pty_killer(master: int) -> Killer:
+    """A killer for a shell on a pty of this host's kernel: its foreground process group, by the master's descriptor."""
+
+    async def kill(signal: int) -> None:
+        with suppress(OSError):
+            os.killpg(os.tcgetpgrp(master), signal)
+
+    return kill

@@ -1,0 +1,351 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include "control-server.h"
+
+#include "ns3/simulator.h"
+
+#include <cstring>
+#include <sys/epoll.h>
+
+namespace ns3::qemunet
+{
+
+namespace
+{
+
+/** Messages served in one turn of the loop. */
+constexpr unsigned MESSAGES_PER_TURN = 16;
+
+/**
+ * Read a struct from the start of a message's body.
+ *
+ * @param body The body.
+ * @param value Set to it.
+ * @returns False if the body is too short.
+ */
+template <typename T>
+bool
+ReadBody(std::span<const std::byte> body, T& value)
+{
+    if (body.size() < sizeof(T))
+    {
+        return false;
+    }
+    std::memcpy(&value, body.data(), sizeof(T));
+    return true;
+}
+
+/**
+ * Sends entries in as many messages as they need.
+ */
+template <typename Entry>
+void
+SendPages(ControlChannel& channel, ControlType type, uint32_t id, const std::vector<Entry>& entries)
+{
+    constexpr size_t ENTRIES = (CONTROL_MAX_BYTES - sizeof(ControlHeader) - sizeof(PageBody)) / sizeof(Entry);
+    for (size_t first = 0; first < entries.size(); first += ENTRIES)
+    {
+        size_t count = std::min(ENTRIES, entries.size() - first);
+        ControlWriter writer(type, id);
+        writer.Add(PageBody{static_cast<uint32_t>(count)});
+        for (size_t index = first; index < first + count; ++index)
+        {
+            writer.Add(entries[index]);
+        }
+        channel.Send(writer.Take());
+    }
+}
+
+} // namespace
+
+ControlServer::ControlServer(Network& network, int fd)
+    : m_network(network),
+      m_fd(fd),
+      m_driver(network.IsOurs() ? MakeRealTimeDriver() : MakeStockDriver()),
+      m_channel(fd, [this](bool wanted) { m_driver->WantWrite(wanted); })
+{
+}
+
+std::optional<uint32_t>
+ControlServer::Run()
+{
+    m_driver->Run(
+        m_fd,
+        [this] { Reply(ControlType::READY, 0); },
+        [this](uint32_t events) { Serve(events); });
+    return m_stopId;
+}
+
+void
+ControlServer::Serve(uint32_t events)
+{
+    if (events & EPOLLOUT)
+    {
+        m_channel.FlushKept();
+    }
+    for (unsigned count = 0; count < MESSAGES_PER_TURN; ++count)
+    {
+        ControlMessage message;
+        switch (m_channel.Receive(message))
+        {
+        case ControlChannel::Status::MESSAGE:
+            Handle(message);
+            break;
+        case ControlChannel::Status::BROKEN:
+            Refuse(message.header.id, ControlError::MALFORMED, "not a message of this version");
+            break;
+        case ControlChannel::Status::CLOSED:
+            m_driver->Stop();
+            return;
+        case ControlChannel::Status::EMPTY:
+            if (m_channel.IsOverrun())
+            {
+                m_driver->Stop();
+            }
+            return;
+        }
+    }
+}
+
+void
+ControlServer::Reply(ControlType type, uint32_t id)
+{
+    m_channel.Send(ControlWriter(type, id).Take());
+}
+
+void
+ControlServer::Refuse(uint32_t id, ControlError code, const std::string& text)
+{
+    ControlWriter writer(ControlType::ERROR, id);
+    writer.Add(ErrorBody{static_cast<uint32_t>(code)});
+    for (char character : text)
+    {
+        writer.Add(character);
+    }
+    m_channel.Send(writer.Take());
+}
+
+void
+ControlServer::Handle(ControlMessage& message)
+{
+    uint32_t id = message.header.id;
+    switch (static_cast<ControlType>(message.header.type))
+    {
+    case ControlType::ATTACH_DOOR:
+        AttachDoor(message);
+        break;
+    case ControlType::ATTACH_CONSOLE:
+        AttachConsole(message);
+        break;
+    case ControlType::START:
+        Start(id);
+        break;
+    case ControlType::FIRE:
+        Fire(message);
+        break;
+    case ControlType::COUNTERS:
+        m_driver->Post(0, [this, id] {
+            SendCounters(id);
+            Reply(ControlType::OK, id);
+        });
+        break;
+    case ControlType::SET_LINK:
+        SetLink(message);
+        break;
+    case ControlType::STOP:
+        Stop(id);
+        break;
+    default:
+        Refuse(id, ControlError::UNKNOWN, "no request of type " + std::to_string(message.header.type));
+    }
+}
+
+void
+ControlServer::AttachDoor(ControlMessage& message)
+{
+    uint32_t id = message.header.id;
+    NumberBody body;
+    if (!ReadBody(message.body, body) || message.fds.size() != 1)
+    {
+        Refuse(id, ControlError::MALFORMED, "attaching a door takes its number and one descriptor");
+        return;
+    }
+    auto door = m_network.GetDoors().find(body.number);
+    if (door == m_network.GetDoors().end())
+    {
+        Refuse(id, ControlError::UNKNOWN, "no door " + std::to_string(body.number));
+    }
+    else if (!door->second->Attach(std::move(message.fds.front())))
+    {
+        Refuse(id, ControlError::VALUE, "the descriptor for a door is not a datagram socket");
+    }
+    else
+    {
+        Reply(ControlType::OK, id);
+    }
+}
+
+void
+ControlServer::AttachConsole(ControlMessage& message)
+{
+    NumberBody body;
+    if (!ReadBody(message.body, body) || message.fds.size() != 1)
+    {
+        Refuse(message.header.id,
+               ControlError::MALFORMED,
+               "attaching a console takes its number and one descriptor");
+        return;
+    }
+    m_consoles[body.number] = std::make_shared<const UniqueFd>(std::move(message.fds.front()));
+    Reply(ControlType::OK, message.header.id);
+}
+
+void
+ControlServer::Start(uint32_t id)
+{
+    if (m_driver->HasBegun())
+    {
+        Refuse(id, ControlError::STATE, "the simulation has started already");
+        return;
+    }
+    m_network.Open();
+    ControlWriter writer(ControlType::STARTED, id);
+    writer.Add(StartedBody{m_driver->Begin()});
+    m_channel.Send(writer.Take());
+}
+
+void
+ControlServer::Fire(const ControlMessage& message)
+{
+    uint32_t id = message.header.id;
+    FireBody body;
+    if (!ReadBody(message.body, body) || message.body.size() != sizeof(body) + sizeof(uint32_t) * body.count)
+    {
+        Refuse(id, ControlError::MALFORMED, "firing takes an instant and the consoles' numbers");
+        return;
+    }
+    if (!m_driver->HasBegun())
+    {
+        Refuse(id, ControlError::STATE, "the simulation has not started");
+        return;
+    }
+    if (body.atNs < 0)
+    {
+        Refuse(id, ControlError::VALUE, "an instant before time 0");
+        return;
+    }
+    std::vector<Console> consoles;
+    for (uint32_t index = 0; index < body.count; ++index)
+    {
+        uint32_t number;
+        std::memcpy(&number, message.body.data() + sizeof(body) + index * sizeof(number), sizeof(number));
+        auto console = m_consoles.find(number);
+        if (console == m_consoles.end())
+        {
+            Refuse(id, ControlError::UNKNOWN, "no console " + std::to_string(number));
+            return;
+        }
+        consoles.emplace_back(number, console->second);
+    }
+    auto at = static_cast<uint64_t>(body.atNs);
+    uint32_t late = at != 0 && at < m_driver->RealNow() ? 1 : 0;
+    m_driver->Post(at, [this, id, late, consoles = std::move(consoles)] {
+        std::vector<FiredConsole> fired = FireConsoles(consoles);
+        ControlWriter writer(ControlType::FIRED, id);
+        writer.Add(FiredBody{Simulator::Now().GetNanoSeconds(), late, static_cast<uint32_t>(fired.size())});
+        for (const FiredConsole& console : fired)
+        {
+            writer.Add(console);
+        }
+        m_channel.Send(writer.Take());
+    });
+}
+
+void
+ControlServer::SetLink(const ControlMessage& message)
+{
+    uint32_t id = message.header.id;
+    SetLinkBody body;
+    if (!ReadBody(message.body, body) || message.body.size() != sizeof(body))
+    {
+        Refuse(id, ControlError::MALFORMED, "setting a link takes an instant, link, directions and impairments");
+        return;
+    }
+    if (body.link >= m_network.GetLinks().size() || body.directions == 0 || body.directions > 3)
+    {
+        Refuse(id, ControlError::UNKNOWN, "no such link or direction");
+        return;
+    }
+    if (!m_network.GetLinks()[body.link].wire)
+    {
+        Refuse(id, ControlError::UNSUPPORTED, "only a wire can be changed while the simulation runs");
+        return;
+    }
+    if (body.atNs < 0 || !body.there.IsValid() || !body.back.IsValid())
+    {
+        Refuse(id, ControlError::VALUE, "shares are 0 to 1, times are not negative");
+        return;
+    }
+    m_driver->Post(static_cast<uint64_t>(body.atNs), [this, id, body] {
+        const Ptr<WireChannel>& wire = m_network.GetLinks()[body.link].wire;
+        if (body.directions & 1)
+        {
+            wire->GetDirection(0).Set(body.there);
+        }
+        if (body.directions & 2)
+        {
+            wire->GetDirection(1).Set(body.back);
+        }
+        Reply(ControlType::OK, id);
+    });
+}
+
+void
+ControlServer::Stop(uint32_t id)
+{
+    m_driver->Post(0, [this, id] {
+        SendCounters(id);
+        m_stopId = id;
+        // In here: with the stock simulator this is another thread, and nothing may follow the counters.
+        m_driver->Stop();
+    });
+}
+
+void
+ControlServer::SendCounters(uint32_t id)
+{
+    const LagHistogram& lag = m_driver->GetLag();
+    ControlWriter writer(ControlType::LAG, id);
+    writer.Add(LagBody{lag.GetCount(),
+                       lag.GetQuantileNs(0.5),
+                       lag.GetQuantileNs(0.99),
+                       lag.GetQuantileNs(0.999),
+                       lag.GetMaxNs(),
+                       lag.GetMaxAtNs(),
+                       Simulator::GetEventCount()});
+    m_channel.Send(writer.Take());
+
+    std::vector<DoorEntry> doors;
+    for (const auto& [number, door] : m_network.GetDoors())
+    {
+        doors.push_back({number, 0, door->GetCounters()});
+    }
+    SendPages(m_channel, ControlType::DOORS, id, doors);
+
+    std::vector<LinkEntry> links;
+    for (uint32_t number = 0; number < m_network.GetLinks().size(); ++number)
+    {
+        const Network::Link& link = m_network.GetLinks()[number];
+        if (link.watch)
+        {
+            links.push_back({number, 0, link.watch->GetCounters()});
+            continue;
+        }
+        links.push_back({number, 0, link.wire->GetDirection(0).GetCounters()});
+        links.push_back({number, 1, link.wire->GetDirection(1).GetCounters()});
+    }
+    SendPages(m_channel, ControlType::LINKS, id, links);
+}
+
+} // namespace ns3::qemunet

@@ -1,0 +1,61 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#ifndef QEMUNET_CONTROL_SERVER_H
+#define QEMUNET_CONTROL_SERVER_H
+
+#include "network.h"
+
+#include "../model/console-firing.h"
+#include "../model/control-channel.h"
+#include "../model/simulation-driver.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace ns3::qemunet
+{
+
+/** Runs the simulation of a Network as the controller says. */
+class ControlServer
+{
+  public:
+    /**
+     * @param network What to run; it stays the caller's.
+     * @param fd The control socket; it stays the caller's.
+     */
+    ControlServer(Network& network, int fd);
+
+    /**
+     * Run until the controller says stop, or is gone.
+     *
+     * @returns The id of the request to stop; none if the controller is gone.
+     */
+    std::optional<uint32_t> Run();
+
+  private:
+    void Serve(uint32_t events);
+    void Handle(ControlMessage& message);
+    void AttachDoor(ControlMessage& message);
+    void AttachConsole(ControlMessage& message);
+    void Start(uint32_t id);
+    void Fire(const ControlMessage& message);
+    void SetLink(const ControlMessage& message);
+    void Stop(uint32_t id);
+    void SendCounters(uint32_t id);
+    void Reply(ControlType type, uint32_t id);
+    void Refuse(uint32_t id, ControlError code, const std::string& text);
+
+    Network& m_network;                          //!< The network.
+    int m_fd;                                    //!< The control socket.
+    std::unique_ptr<SimulationDriver> m_driver;  //!< The simulator.
+    ControlChannel m_channel;                    //!< Over m_fd.
+    std::map<uint32_t, std::shared_ptr<const UniqueFd>> m_consoles; //!< By number.
+    std::optional<uint32_t> m_stopId;            //!< Of the request to stop.
+};
+
+} // namespace ns3::qemunet
+
+#endif /* QEMUNET_CONTROL_SERVER_H */

@@ -1,0 +1,209 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include "network.h"
+
+#include "../model/wire-net-device.h"
+
+#include "ns3/abort.h"
+#include "ns3/boolean.h"
+#include "ns3/data-rate.h"
+#include "ns3/double.h"
+#include "ns3/drop-tail-queue.h"
+#include "ns3/error-model.h"
+#include "ns3/global-value.h"
+#include "ns3/names.h"
+#include "ns3/node-list.h"
+#include "ns3/node.h"
+#include "ns3/rng-seed-manager.h"
+#include "ns3/simulator.h"
+#include "ns3/string.h"
+#include "ns3/tap-bridge.h"
+#include "ns3/uinteger.h"
+
+namespace ns3::qemunet
+{
+
+namespace
+{
+
+/** Rate of a csma channel without one: a full frame takes 12 ns. */
+constexpr uint64_t UNLIMITED_BPS = 1'000'000'000'000;
+
+/**
+ * @param text A MAC address, or nothing.
+ * @returns That address, or one of ns-3's own.
+ */
+Mac48Address
+MakeAddress(const std::string& text)
+{
+    return text.empty() ? Mac48Address::Allocate() : Mac48Address(text.c_str());
+}
+
+} // namespace
+
+Network::Network(const std::string& simulator, uint32_t seed, bool checksums)
+    : m_ours(simulator == "qemunet")
+{
+    NS_ABORT_MSG_UNLESS(m_ours || simulator == "ns3", "simulator \"" << simulator << "\" is neither qemunet nor ns3");
+    GlobalValue::Bind("SimulatorImplementationType",
+                      StringValue(m_ours ? "ns3::qemunet::RealTimeSimulator" : "ns3::RealtimeSimulatorImpl"));
+    GlobalValue::Bind("ChecksumEnabled", BooleanValue(checksums));
+    RngSeedManager::SetSeed(seed);
+}
+
+Network::~Network()
+{
+    // Doors let go of the loop before the simulator ends.
+    m_doors.clear();
+    Simulator::Destroy();
+}
+
+bool
+Network::IsOurs() const
+{
+    return m_ours;
+}
+
+uint32_t
+Network::AddNode(const std::string& name)
+{
+    Ptr<Node> node = CreateObject<Node>();
+    Names::Add(name, node);
+    return node->GetId();
+}
+
+uint32_t
+Network::AddWire(const std::array<uint32_t, 2>& nodes,
+                 const std::array<std::string, 2>& addresses,
+                 uint16_t mtu,
+                 const std::array<Impairments, 2>& impairments)
+{
+    Link& link = m_links.emplace_back();
+    link.wire = CreateObject<WireChannel>();
+    link.mtu = mtu;
+    for (uint32_t end = 0; end < 2; ++end)
+    {
+        NS_ABORT_MSG_UNLESS(impairments[end].IsValid(), "impairments of link " << m_links.size() - 1);
+        auto device = CreateObjectWithAttributes<WireNetDevice>("Mtu", UintegerValue(mtu));
+        device->SetAddress(MakeAddress(addresses[end]));
+        NodeList::GetNode(nodes[end])->AddDevice(device);
+        device->Attach(link.wire);
+        link.wire->GetDirection(end).Set(impairments[end]);
+    }
+    m_stream += link.wire->AssignStreams(m_stream);
+    return static_cast<uint32_t>(m_links.size() - 1);
+}
+
+uint32_t
+Network::AddCsma(uint16_t mtu, const Impairments& impairments)
+{
+    NS_ABORT_MSG_UNLESS(impairments.IsValid(), "impairments of link " << m_links.size());
+    Link& link = m_links.emplace_back();
+    link.mtu = mtu;
+    link.loss = impairments.loss;
+    link.watch = std::make_unique<CsmaWatch>();
+    link.csma = CreateObjectWithAttributes<CsmaChannel>(
+        "DataRate",
+        DataRateValue(DataRate(impairments.rateBps == 0 ? UNLIMITED_BPS : uint64_t{impairments.rateBps})),
+        "Delay",
+        TimeValue(NanoSeconds(impairments.delayNs)));
+    return static_cast<uint32_t>(m_links.size() - 1);
+}
+
+void
+Network::AddCsmaEnd(uint32_t link, uint32_t node, const std::string& address)
+{
+    const Link& owner = m_links.at(link);
+    auto device = CreateObjectWithAttributes<CsmaNetDevice>("Mtu", UintegerValue(owner.mtu));
+    device->SetAddress(MakeAddress(address));
+    device->SetQueue(CreateObject<DropTailQueue<Packet>>());
+    NodeList::GetNode(node)->AddDevice(device);
+    device->Attach(owner.csma);
+    m_stream += device->AssignStreams(m_stream);
+    if (owner.loss > 0)
+    {
+        auto errors = CreateObjectWithAttributes<RateErrorModel>("ErrorUnit",
+                                                                 StringValue("ERROR_UNIT_PACKET"),
+                                                                 "ErrorRate",
+                                                                 DoubleValue(owner.loss));
+        m_stream += errors->AssignStreams(m_stream);
+        device->SetReceiveErrorModel(errors);
+    }
+    owner.watch->Add(device);
+}
+
+void
+Network::AddDoor(uint32_t number, uint32_t node, uint32_t index)
+{
+    Ptr<NetDevice> device = NodeList::GetNode(node)->GetDevice(index);
+    auto simulator = DynamicCast<RealTimeSimulator>(Simulator::GetImplementation());
+    NS_ABORT_MSG_UNLESS(simulator, "a native door needs our simulator (option simulator=qemunet)");
+    auto wire = DynamicCast<WireNetDevice>(device);
+    FrameSink* inward = PeekPointer(wire);
+    if (!wire)
+    {
+        inward = m_ports.emplace_back(std::make_unique<DevicePort>(device)).get();
+    }
+    auto door = std::make_unique<FrameDoor>(simulator, node, device->GetMtu(), inward);
+    if (wire)
+    {
+        wire->SetFrameReceiver(door.get());
+    }
+    else
+    {
+        m_ports.back()->SetFrameReceiver(door.get());
+    }
+    bool added = m_doors.emplace(number, std::move(door)).second;
+    NS_ABORT_MSG_UNLESS(added, "door " << number << " twice");
+}
+
+void
+Network::AddTap(uint32_t node, uint32_t index, const std::string& tap)
+{
+    Ptr<NetDevice> device = NodeList::GetNode(node)->GetDevice(index);
+    auto bridge = CreateObjectWithAttributes<TapBridge>("Mode", StringValue("UseBridge"), "DeviceName", StringValue(tap));
+    NodeList::GetNode(node)->AddDevice(bridge);
+    bridge->SetBridgedNetDevice(device);
+    auto csma = DynamicCast<CsmaNetDevice>(device);
+    if (m_ours && csma)
+    {
+        // TapBridge hears its tap from its initialization on, that is before time 0.
+        csma->SetSendEnable(false);
+        m_gated.push_back(csma);
+    }
+}
+
+void
+Network::Open()
+{
+    for (const auto& [number, door] : m_doors)
+    {
+        door->Open();
+    }
+    for (const Ptr<CsmaNetDevice>& device : m_gated)
+    {
+        device->SetSendEnable(true);
+    }
+    for (const Link& link : m_links)
+    {
+        if (link.watch)
+        {
+            link.watch->Reset();
+        }
+    }
+}
+
+const std::map<uint32_t, std::unique_ptr<FrameDoor>>&
+Network::GetDoors() const
+{
+    return m_doors;
+}
+
+const std::vector<Network::Link>&
+Network::GetLinks() const
+{
+    return m_links;
+}
+
+} // namespace ns3::qemunet

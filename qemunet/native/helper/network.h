@@ -1,0 +1,123 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#ifndef QEMUNET_NETWORK_H
+#define QEMUNET_NETWORK_H
+
+#include "../model/csma-watch.h"
+#include "../model/device-port.h"
+#include "../model/frame-door.h"
+#include "../model/wire-channel.h"
+
+#include "ns3/csma-channel.h"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ns3::qemunet
+{
+
+/** Builds the simulated network of a Run piece by piece, in the order of the plan, and holds it. */
+class Network
+{
+  public:
+    /** A link: a wire or a csma channel. */
+    struct Link
+    {
+        Ptr<WireChannel> wire;            //!< Set for a wire.
+        Ptr<CsmaChannel> csma;            //!< Set for csma.
+        uint32_t mtu{1500};               //!< In bytes.
+        double loss{0};                   //!< csma: share of frames that each receiver loses.
+        std::unique_ptr<CsmaWatch> watch; //!< csma: its counters.
+    };
+
+    /**
+     * Choose the simulator: before anything else of ns-3 is used.
+     *
+     * @param simulator "qemunet" or "ns3".
+     * @param seed Of all random streams, not 0.
+     * @param checksums True if ns-3's own stacks talk to guests.
+     */
+    Network(const std::string& simulator, uint32_t seed, bool checksums);
+    ~Network();
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
+
+    /** @returns True if the simulator is ours. */
+    bool IsOurs() const;
+
+    /**
+     * @param name Of the node, for ns-3's Names.
+     * @returns Its id.
+     */
+    uint32_t AddNode(const std::string& name);
+
+    /**
+     * @param nodes The two ends' nodes.
+     * @param addresses MAC addresses of the two devices; empty gives one of ns-3's own.
+     * @param mtu In bytes.
+     * @param impairments First to second end, and back.
+     * @returns Number of the link.
+     */
+    uint32_t AddWire(const std::array<uint32_t, 2>& nodes,
+                     const std::array<std::string, 2>& addresses,
+                     uint16_t mtu,
+                     const std::array<Impairments, 2>& impairments);
+
+    /**
+     * @param mtu In bytes.
+     * @param impairments Rate, delay and loss count.
+     * @returns Number of the link.
+     */
+    uint32_t AddCsma(uint16_t mtu, const Impairments& impairments);
+
+    /**
+     * @param link Number of a csma link.
+     * @param node Its new end's node.
+     * @param address As for AddWire().
+     */
+    void AddCsmaEnd(uint32_t link, uint32_t node, const std::string& address);
+
+    /**
+     * Join a guest's door to a device.
+     *
+     * @param number Of the door.
+     * @param node The ghost node.
+     * @param index Of the device on the node.
+     */
+    void AddDoor(uint32_t number, uint32_t node, uint32_t index);
+
+    /**
+     * Join a tap to a device by ns-3's TapBridge (UseBridge).
+     *
+     * @param node The ghost node.
+     * @param index Of the device on the node.
+     * @param tap Name of a tap that exists.
+     */
+    void AddTap(uint32_t node, uint32_t index, const std::string& tap);
+
+    /** Time 0 comes: let frames pass, and count. */
+    void Open();
+
+    /** @returns The doors by number. */
+    const std::map<uint32_t, std::unique_ptr<FrameDoor>>& GetDoors() const;
+
+    /** @returns The links by number. */
+    const std::vector<Link>& GetLinks() const;
+
+  private:
+    bool m_ours;                                          //!< The simulator is ours.
+    int64_t m_stream{0};                                  //!< Next random stream.
+    std::vector<Link> m_links;                            //!< By number.
+    std::map<uint32_t, std::unique_ptr<FrameDoor>> m_doors; //!< By number.
+    std::vector<std::unique_ptr<DevicePort>> m_ports;     //!< Between doors and devices other than wires.
+    std::vector<Ptr<CsmaNetDevice>> m_gated;              //!< Devices of TapBridges, shut before time 0.
+};
+
+} // namespace ns3::qemunet
+
+#endif /* QEMUNET_NETWORK_H */

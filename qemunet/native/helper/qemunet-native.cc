@@ -1,0 +1,127 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+
+/**
+ * @file
+ * The C interface of libqemunet-native.so, for ctypes: see qemunet/simulation/native.py. One network to a process.
+ * Mistakes of the caller end the process with a message, as everywhere in ns-3.
+ */
+
+#include "control-server.h"
+#include "fifo.h"
+#include "network.h"
+
+#include "ns3/abort.h"
+#include "ns3/node-list.h"
+#include "ns3/node.h"
+
+#include <memory>
+
+using ns3::qemunet::ControlServer;
+using ns3::qemunet::Impairments;
+using ns3::qemunet::Network;
+
+namespace
+{
+
+std::unique_ptr<Network> g_network; //!< The network of this process.
+
+/** @returns The network, which must have been opened. */
+Network&
+GetNetwork()
+{
+    NS_ABORT_MSG_UNLESS(g_network, "qemunet_open() comes first");
+    return *g_network;
+}
+
+} // namespace
+
+#define QEMUNET_API extern "C" __attribute__((visibility("default")))
+
+QEMUNET_API void
+qemunet_open(const char* simulator, uint32_t seed, int checksums)
+{
+    NS_ABORT_MSG_IF(g_network, "qemunet_open() was called twice");
+    g_network = std::make_unique<Network>(simulator, seed, checksums != 0);
+}
+
+QEMUNET_API uint32_t
+qemunet_add_node(const char* name)
+{
+    return GetNetwork().AddNode(name);
+}
+
+QEMUNET_API uint32_t
+qemunet_add_wire(uint32_t nodeA,
+                 const char* addressA,
+                 uint32_t nodeB,
+                 const char* addressB,
+                 uint16_t mtu,
+                 const Impairments* there,
+                 const Impairments* back)
+{
+    return GetNetwork().AddWire({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
+}
+
+QEMUNET_API uint32_t
+qemunet_add_csma(uint16_t mtu, const Impairments* impairments)
+{
+    return GetNetwork().AddCsma(mtu, *impairments);
+}
+
+QEMUNET_API void
+qemunet_add_csma_end(uint32_t link, uint32_t node, const char* address)
+{
+    GetNetwork().AddCsmaEnd(link, node, address);
+}
+
+QEMUNET_API void
+qemunet_add_door(uint32_t number, uint32_t node, uint32_t device)
+{
+    GetNetwork().AddDoor(number, node, device);
+}
+
+QEMUNET_API void
+qemunet_add_tap(uint32_t node, uint32_t device, const char* tap)
+{
+    GetNetwork().AddTap(node, device, tap);
+}
+
+/** @returns Number of devices of a node; the next one gets this index. */
+QEMUNET_API uint32_t
+qemunet_device_count(uint32_t node)
+{
+    return ns3::NodeList::GetNode(node)->GetNDevices();
+}
+
+/**
+ * @param priority Of SCHED_FIFO, for the calling thread.
+ * @returns 0, or why not, as an errno.
+ */
+QEMUNET_API int
+qemunet_use_fifo(int priority)
+{
+    return ns3::qemunet::UseFifo(priority);
+}
+
+/** @returns 1 if the thread lost SCHED_FIFO because it did not sleep for too long. */
+QEMUNET_API int
+qemunet_was_demoted()
+{
+    return ns3::qemunet::WasDemoted() ? 1 : 0;
+}
+
+/** @returns The id of the request to stop, or -1 if the controller is gone. */
+QEMUNET_API int64_t
+qemunet_run(int controlFd)
+{
+    auto id = ControlServer(GetNetwork(), controlFd).Run();
+    return id ? static_cast<int64_t>(*id) : -1;
+}
+
+QEMUNET_API void
+qemunet_close()
+{
+    g_network.reset();
+}

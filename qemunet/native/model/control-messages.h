@@ -1,0 +1,149 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#ifndef QEMUNET_CONTROL_MESSAGES_H
+#define QEMUNET_CONTROL_MESSAGES_H
+
+#include "counters.h"
+#include "impairments.h"
+
+#include <bit>
+#include <cstdint>
+
+/**
+ * @file
+ * The messages between the controller and the simulation, over a SOCK_SEQPACKET socket. Each is a Header and a body of
+ * fixed fields, little-endian, packed; some end in an array whose length is in the body. A request gets exactly one last
+ * reply with its id: OK, STARTED, FIRED, ERROR or REPORT; LAG, DOORS and LINKS precede it where counters are asked for.
+ * The same layouts are in qemunet/simulation/messages.py.
+ */
+
+namespace ns3::qemunet
+{
+
+static_assert(std::endian::native == std::endian::little, "messages are written as they lie in memory");
+
+/** Changes with every change of a layout. */
+constexpr uint16_t CONTROL_VERSION = 1;
+/** The longest message. */
+constexpr uint32_t CONTROL_MAX_BYTES = 32768;
+
+/** What a message is. */
+enum class ControlType : uint16_t
+{
+    ATTACH_DOOR = 1,    //!< NumberBody and one descriptor.
+    ATTACH_CONSOLE = 2, //!< NumberBody and one descriptor.
+    START = 3,          //!< No body.
+    FIRE = 4,           //!< FireBody and uint32_t consoles[count].
+    COUNTERS = 5,       //!< No body.
+    SET_LINK = 6,       //!< SetLinkBody.
+    STOP = 7,           //!< No body.
+    READY = 64,         //!< No body; id 0: everything is built.
+    OK = 65,            //!< No body.
+    STARTED = 66,       //!< StartedBody.
+    FIRED = 67,         //!< FiredBody and FiredConsole[count].
+    LAG = 68,           //!< LagBody.
+    DOORS = 69,         //!< PageBody and DoorEntry[count].
+    LINKS = 70,         //!< PageBody and LinkEntry[count].
+    ERROR = 71,         //!< ErrorBody and text.
+    REPORT = 72,        //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after the end.
+    FAILED = 73,        //!< JSON, id 0: the network could not be built. Sent by Python.
+};
+
+/** Why a request was refused. */
+enum class ControlError : uint32_t
+{
+    MALFORMED = 1,   //!< Not a message of this version.
+    UNKNOWN = 2,     //!< No such door, console, link or type.
+    STATE = 3,       //!< Not now: before the start, or after it.
+    VALUE = 4,       //!< A value that makes no sense.
+    UNSUPPORTED = 5, //!< This link cannot do it.
+};
+
+struct [[gnu::packed]] ControlHeader
+{
+    uint16_t version{CONTROL_VERSION}; //!< CONTROL_VERSION.
+    uint16_t type{0};                  //!< A ControlType.
+    uint32_t id{0};                    //!< Chosen by the requester, 0 for what nobody asked for.
+};
+
+struct [[gnu::packed]] NumberBody
+{
+    uint32_t number; //!< Of the door or console.
+};
+
+struct [[gnu::packed]] FireBody
+{
+    int64_t atNs;   //!< Simulation time; 0 is as soon as possible.
+    uint32_t count; //!< Consoles that follow.
+};
+
+struct [[gnu::packed]] SetLinkBody
+{
+    int64_t atNs;            //!< Simulation time; 0 is as soon as possible.
+    uint32_t link;           //!< Number of the link, from 0 in the order of the plan.
+    uint32_t directions;     //!< Bits: 1 first to second end, 2 back; both change at one instant.
+    Impairments there;       //!< First to second end.
+    Impairments back;        //!< Second to first end.
+};
+
+struct [[gnu::packed]] StartedBody
+{
+    int64_t originNs; //!< CLOCK_MONOTONIC of simulation time 0.
+};
+
+struct [[gnu::packed]] FiredBody
+{
+    int64_t atNs;   //!< Simulation time of the event.
+    uint32_t late;  //!< 1 if the instant asked for had passed when the request came.
+    uint32_t count; //!< Consoles that follow, in the order asked for.
+};
+
+struct [[gnu::packed]] FiredConsole
+{
+    uint32_t console;   //!< Its number.
+    int32_t error;      //!< 0, or the errno with which the write failed.
+    int64_t writtenNs;  //!< CLOCK_MONOTONIC just before the write.
+};
+
+struct [[gnu::packed]] LagBody
+{
+    uint64_t count;  //!< Events.
+    uint64_t p50Ns;  //!< Median.
+    uint64_t p99Ns;  //!< 99 %.
+    uint64_t p999Ns; //!< 99.9 %.
+    uint64_t maxNs;  //!< Largest.
+    uint64_t maxAtNs; //!< Simulation time at which the largest was due.
+    uint64_t events; //!< Events the simulator executed.
+};
+
+struct [[gnu::packed]] PageBody
+{
+    uint32_t count; //!< Entries that follow.
+};
+
+struct DoorEntry
+{
+    uint32_t door;         //!< Its number.
+    uint32_t reserved;     //!< 0.
+    DoorCounters counters; //!< What passed.
+};
+
+struct LinkEntry
+{
+    uint32_t link;         //!< Its number.
+    uint32_t direction;    //!< 0 or 1; always 0 for a csma channel.
+    LinkCounters counters; //!< What passed.
+};
+
+struct [[gnu::packed]] ErrorBody
+{
+    uint32_t code; //!< A ControlError.
+};
+
+static_assert(sizeof(DoorEntry) == 8 + 7 * 8);
+static_assert(sizeof(LinkEntry) == 8 + 10 * 8);
+
+} // namespace ns3::qemunet
+
+#endif /* QEMUNET_CONTROL_MESSAGES_H */

@@ -1,0 +1,71 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include "csma-watch.h"
+
+namespace ns3::qemunet
+{
+
+namespace
+{
+
+/** The frame check sequence, which these trace sources include. */
+constexpr uint32_t TRAILER_BYTES = 4;
+
+} // namespace
+
+void
+CsmaWatch::Add(Ptr<CsmaNetDevice> device)
+{
+    device->TraceConnectWithoutContext("MacTx", MakeCallback(&CsmaWatch::CountSent, this));
+    device->TraceConnectWithoutContext("MacTxDrop", MakeCallback(&CsmaWatch::CountQueueDrop, this));
+    device->TraceConnectWithoutContext("PhyTxDrop", MakeCallback(&CsmaWatch::CountCollision, this));
+    device->TraceConnectWithoutContext("PhyRxDrop", MakeCallback(&CsmaWatch::CountLoss, this));
+    device->TraceConnectWithoutContext("MacPromiscRx", MakeCallback(&CsmaWatch::CountDelivered, this));
+}
+
+void
+CsmaWatch::Reset()
+{
+    m_counters = {};
+}
+
+const LinkCounters&
+CsmaWatch::GetCounters() const
+{
+    return m_counters;
+}
+
+void
+CsmaWatch::CountSent(Ptr<const Packet> packet)
+{
+    ++m_counters.sentFrames;
+    m_counters.sentBytes += packet->GetSize() - TRAILER_BYTES;
+}
+
+void
+CsmaWatch::CountQueueDrop(Ptr<const Packet> /* packet */)
+{
+    ++m_counters.droppedQueue;
+}
+
+void
+CsmaWatch::CountCollision(Ptr<const Packet> /* packet */)
+{
+    ++m_counters.droppedCollision;
+}
+
+void
+CsmaWatch::CountLoss(Ptr<const Packet> /* packet */)
+{
+    ++m_counters.droppedLoss;
+}
+
+void
+CsmaWatch::CountDelivered(Ptr<const Packet> packet)
+{
+    ++m_counters.deliveredFrames;
+    m_counters.deliveredBytes += packet->GetSize() - TRAILER_BYTES;
+}
+
+} // namespace ns3::qemunet

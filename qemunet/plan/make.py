@@ -1,0 +1,189 @@
+"""Topology -> Plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from qemunet.errors import PlanError
+from qemunet.plan.model import (
+    Attach,
+    EndPlan,
+    GuestPlan,
+    HostPlan,
+    Impairments,
+    InterfacePlan,
+    LinkPlan,
+    Plan,
+    SimulationPlan,
+    TapPlan,
+)
+from qemunet.plan.qemu import (
+    DEFAULT_ARCH,
+    DEFAULT_IMAGE,
+    DEFAULT_MEMORY,
+    MOST_INTERFACES,
+    BootFiles,
+    machine_of,
+    qemu_argv,
+)
+from qemunet.topology import keys
+from qemunet.topology.model import End, Link, Node, Topology
+from qemunet.topology.placement import placement_problems, placement_warnings
+from qemunet.topology.problems import Problems
+from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
+
+_USUAL_MTU = "1500"
+
+
+def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -> Plan:
+    """Say exactly what will be built.
+
+    Args:
+        topology: The network.
+        seed: Of every random stream of the run.
+        source_directory: What paths in the topology are relative to; the files they name must exist. Without, they
+            are relative to the current directory and not looked for.
+
+    Raises:
+        PlanError: everything that cannot be built.
+    """
+    problems = Problems()
+    for place, message in placement_problems(topology):
+        problems.add(place, message)
+    taps: list[TapPlan] = []
+    interfaces: dict[str, list[InterfacePlan]] = {name: [] for name in topology.nodes}
+    links: list[LinkPlan] = []
+    door = 0
+    for link in topology.links.values():
+        ends: list[EndPlan] = []
+        mtus = keys.directions(link.attributes.get("mtu", _USUAL_MTU), keys.mtu_bytes)
+        for index, end in enumerate(link.ends):
+            interface = _plan_interface(topology, link, end, door, mtus[min(index, 1)])
+            interfaces[end.node].append(interface)
+            tap = f"qn-sim{door}" if interface.host_tap else None
+            if interface.host_tap and tap:
+                taps.append(TapPlan(tap, f"qn-br{door}", "simulation"))
+                taps.append(TapPlan(interface.host_tap, f"qn-br{door}", "guest"))
+            ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap))
+            door += 1
+        links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), _impairments(link)))
+    guests = tuple(
+        _plan_guest(node, interfaces[node.name], source_directory, problems) for node in topology.nodes.values()
+    )
+    problems.raise_if_any(PlanError)
+    warnings = (f"{place}: {message}" for place, message in placement_warnings(topology))
+    return Plan(
+        name=Path(topology.name).stem,
+        guests=guests,
+        simulation=SimulationPlan(
+            simulator=topology.options.get("simulator", "qemunet"),
+            seed=seed,
+            nodes=tuple(topology.nodes),
+            links=tuple(links),
+        ),
+        host=HostPlan(bridges=tuple(dict.fromkeys(tap.bridge for tap in taps)), taps=tuple(taps)),
+        options=topology.options,
+        warnings=(*topology.warnings, *warnings),
+    )
+
+
+def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: int) -> InterfacePlan:
+    attach = cast(Attach, topology.attach_of(end.node))
+    return InterfacePlan(
+        name=end.interface,
+        mac=end.mac,
+        addresses=end.addresses,
+        mtu=mtu,
+        link=link.name,
+        door=door,
+        attach=attach,
+        host_tap=f"qn-guest{door}" if attach == "tapbridge" else None,
+    )
+
+
+def _impairments(link: Link) -> tuple[Impairments, ...]:
+    """Return what a link does to frames: per direction for a wire, once for a shared channel."""
+    attributes = link.attributes
+    if link.type == "csma":
+        return (
+            Impairments(
+                rate_bps=keys.one_rate(attributes["rate"]) if "rate" in attributes else None,
+                delay_ns=keys.one_delay(attributes.get("delay", "0")),
+                loss=keys.one_share(attributes.get("loss", "0")),
+            ),
+        )
+    rates = keys.directions(attributes["rate"], parse_rate_bps) if "rate" in attributes else (None, None)
+    delays = keys.directions(attributes.get("delay", "0"), keys.delay_ns)
+    jitters = keys.directions(attributes.get("jitter", "0"), parse_time_ns)
+    losses = keys.directions(attributes.get("loss", "0"), parse_share)
+    duplicates = keys.directions(attributes.get("duplicate", "0"), parse_share)
+    reorders = keys.directions(attributes.get("reorder", "0"), parse_share)
+    usual_queue = str(Impairments().queue_frames)
+    queues = keys.directions(attributes.get("queue", usual_queue), keys.queue_frames)
+    return tuple(
+        Impairments(
+            rate_bps=rates[way],
+            delay_ns=delays[way],
+            loss=losses[way],
+            jitter_ns=jitters[way],
+            duplicate=duplicates[way],
+            reorder=reorders[way],
+            queue_frames=queues[way],
+        )
+        for way in (0, 1)
+    )
+
+
+def _plan_guest(
+    node: Node, interfaces: list[InterfacePlan], source_directory: Path | None, problems: Problems
+) -> GuestPlan:
+    attributes = node.attributes
+    ordered = tuple(sorted(interfaces, key=_device_order))
+    if len(ordered) > MOST_INTERFACES:
+        message = f"node {node.name} has {len(ordered)} interfaces; a QEMU machine can have {MOST_INTERFACES}"
+        problems.add(node.place, message)
+    files = _boot_files(node, source_directory, problems)
+    arch = attributes.get("arch", DEFAULT_ARCH)
+    return GuestPlan(
+        node=node.name,
+        type=node.type,
+        image=files.image,
+        arch=arch,
+        accel=attributes.get("accel", "auto"),
+        memory_mib=keys.memory_mib(attributes.get("memory", DEFAULT_MEMORY)),
+        bridge=node.bridges,
+        interfaces=ordered,
+        argv=qemu_argv(node.name, attributes, ordered, files),
+        kernel=files.kernel,
+        initrd=files.initrd,
+        drive=files.drive,
+        attributes=attributes,
+        emulated_cpu=machine_of(arch).cpu,
+    )
+
+
+def _device_order(interface: InterfacePlan) -> tuple[bool, int]:
+    """Sort ethN by N, so that a guest's kernel, which counts devices as it finds them, mostly names them so itself."""
+    number = re.fullmatch(r"eth([0-9]+)", interface.name)
+    return (number is None, int(number[1]) if number else 0)
+
+
+def _boot_files(node: Node, source_directory: Path | None, problems: Problems) -> BootFiles:
+    attributes: Mapping[str, str] = node.attributes
+    found: dict[str, str] = {}
+    for key in ("kernel", "initrd", "drive"):
+        if key in attributes:
+            path = Path(source_directory or Path.cwd(), attributes[key]).absolute()
+            if source_directory is not None and not path.is_file():
+                problems.add(node.place_of(key), f"{key} of node {node.name}: there is no file {path}")
+            found[key] = str(path)
+    image = attributes.get("image", None if "kernel" in found or "drive" in found else DEFAULT_IMAGE)
+    if image is None and "kernel" not in found:
+        for key in ("append", "initrd"):
+            if key in attributes:
+                message = f"{key} of node {node.name} needs a kernel: a machine that boots from its drive ignores it"
+                problems.add(node.place_of(key), f"{message}; add kernel= or image=")
+    return BootFiles(image, found.get("kernel"), found.get("initrd"), found.get("drive"))

@@ -1,0 +1,130 @@
+"""QEMU command lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qemunet.plan.model import InterfacePlan
+from qemunet.topology import keys
+
+# PCI slots. Fixed ones make the order in which a guest's kernel finds its devices sure; 0x01, 0x02 and 0x1f are the
+# chipset's on some machines.
+_SERIAL_SLOT = 0x03
+_RANDOM_SLOT = 0x04
+_DRIVE_SLOT = 0x05
+_FIRST_NIC_SLOT = 0x08
+_LAST_NIC_SLOT = 0x1E
+_FUNCTIONS = 8
+_NIC_SLOTS = _LAST_NIC_SLOT - _FIRST_NIC_SLOT + 1
+
+MOST_INTERFACES = _NIC_SLOTS * _FUNCTIONS
+"""Interfaces that a machine may have."""
+
+DEFAULT_ARCH = "x86_64"
+DEFAULT_MEMORY = "128MiB"
+DEFAULT_IMAGE = "tiny"
+_DEFAULT_NIC = "virtio-net-pci"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What an architecture takes where the topology says nothing.
+
+    Attributes:
+        machine: QEMU's machine; None leaves it to QEMU.
+        cpu: CPU model under tcg.
+        kernel_console: What the kernel calls the first serial port.
+    """
+
+    machine: str | None
+    cpu: str
+    kernel_console: str
+
+
+MACHINES: Mapping[str, Machine] = {
+    "x86_64": Machine("pc", "max", "ttyS0"),
+    "i386": Machine("pc", "max", "ttyS0"),
+    "aarch64": Machine("virt", "cortex-a57", "ttyAMA0"),
+    "arm": Machine("virt", "cortex-a15", "ttyAMA0"),
+    "riscv64": Machine("virt", "rv64", "ttyS0"),
+}
+_OTHER_MACHINE = Machine(None, "max", "ttyS0")
+
+
+@dataclass(frozen=True)
+class BootFiles:
+    """What a guest boots from.
+
+    Attributes:
+        image: Name of an image, or None.
+        kernel, initrd, drive: Absolute paths of files named in the topology, or None.
+    """
+
+    image: str | None
+    kernel: str | None
+    initrd: str | None
+    drive: str | None
+
+
+def machine_of(arch: str) -> Machine:
+    """Return the defaults of an architecture."""
+    return MACHINES.get(arch, _OTHER_MACHINE)
+
+
+def qemu_argv(
+    node: str, attributes: Mapping[str, str], interfaces: Sequence[InterfacePlan], files: BootFiles
+) -> tuple[str, ...]:
+    """Return the command line of a machine, with the placeholders of ``GuestPlan.argv``."""
+    arch = attributes.get("arch", DEFAULT_ARCH)
+    machine = machine_of(arch)
+    machine_name = attributes.get("machine", machine.machine)
+    argv = [f"qemu-system-{arch}", "-name", node]
+    argv += ["-machine", machine_name] if machine_name else []
+    argv += ["-accel", "${accel}", "-cpu", attributes.get("cpu", "${cpu}")]
+    argv += ["-m", f"{keys.memory_mib(attributes.get('memory', DEFAULT_MEMORY))}M"]
+    argv += ["-smp", str(keys.cpus(attributes.get("cpus", "1")))]
+    argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-chardev", "socket,id=qmp,fd=${fd:qmp}", "-mon", "chardev=qmp,mode=control"]
+    argv += ["-chardev", "socket,id=kernel,fd=${fd:kernel}", "-serial", "chardev:kernel"]
+    argv += ["-device", f"virtio-serial-pci,addr={_SERIAL_SLOT:#x}"]
+    for name in ("shell", "control"):
+        argv += ["-chardev", f"socket,id={name},fd=${{fd:{name}}}", "-device", f"virtconsole,chardev={name}"]
+    argv += ["-device", f"virtio-rng-pci,addr={_RANDOM_SLOT:#x}"]
+    argv += _boot_arguments(attributes, files, machine)
+    for number, interface in enumerate(interfaces):
+        argv += _interface_arguments(number, len(interfaces), interface, attributes.get("nic", _DEFAULT_NIC))
+    argv += keys.arguments(attributes.get("qemu_args", ""))
+    return tuple(argv)
+
+
+def _boot_arguments(attributes: Mapping[str, str], files: BootFiles, machine: Machine) -> list[str]:
+    argv: list[str] = []
+    kernel = files.kernel or ("${kernel}" if files.image else None)
+    initrd = files.initrd or ("${initrd}" if files.image else None)
+    if kernel:
+        # panic=-1 restarts at once, which -no-reboot makes an end: a panic does not wait for a time-out.
+        append = f"console={machine.kernel_console} net.ifnames=0 panic=-1 {attributes.get('append', '')}".strip()
+        argv += ["-kernel", kernel, "-append", append]
+    if initrd:
+        argv += ["-initrd", initrd]
+    if files.drive:
+        image_format = "qcow2" if files.drive.endswith(".qcow2") else "raw"
+        # In QEMU's option lists a comma is doubled. snapshot=on: writes go to a temporary overlay.
+        path = files.drive.replace(",", ",,")
+        argv += ["-drive", f"file={path},if=none,id=drive0,format={image_format},snapshot=on"]
+        argv += ["-device", f"virtio-blk-pci,drive=drive0,addr={_DRIVE_SLOT:#x}"]
+    return argv
+
+
+def _interface_arguments(number: int, count: int, interface: InterfacePlan, nic: str) -> list[str]:
+    if interface.attach == "native":
+        backend = f"dgram,id=net{number},local.type=fd,local.str=${{fd:net{number}}}"
+    else:
+        backend = f"tap,id=net{number},fd=${{fd:net{number}}}"
+    if count <= _NIC_SLOTS:
+        address = f"{_FIRST_NIC_SLOT + number:#x}"
+    else:
+        address = f"{_FIRST_NIC_SLOT + number // _FUNCTIONS:#x}.{number % _FUNCTIONS:#x},multifunction=on"
+    device = f"{nic},netdev=net{number},mac={interface.mac},romfile=,addr={address}"
+    return ["-netdev", backend, "-device", device]

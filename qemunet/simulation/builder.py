@@ -1,0 +1,108 @@
+"""Builds the simulated network of a SimulationPlan in the worker."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qemunet.plan.model import EndPlan, Impairments, LinkPlan, SimulationPlan
+from qemunet.simulation.messages import pack_impairments
+
+
+@dataclass(frozen=True)
+class BuiltNetwork:
+    """Where the plan's names are in ns-3.
+
+    Attributes:
+        nodes: Name -> node id.
+        devices: ``node:interface`` -> (node id, index of the device).
+        links: Name of the link -> ``node:interface`` of its first end.
+    """
+
+    nodes: Mapping[str, int]
+    devices: Mapping[str, tuple[int, int]]
+    links: Mapping[str, str]
+
+
+def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
+    """The SimulationPlan that ``dataclasses.asdict`` turned into JSON."""
+    links = tuple(
+        LinkPlan(
+            **{
+                **link,
+                "ends": tuple(EndPlan(**end) for end in link["ends"]),
+                "impairments": tuple(Impairments(**impairments) for impairments in link["impairments"]),
+            }
+        )
+        for link in data["links"]
+    )
+    return SimulationPlan(data["simulator"], data["seed"], tuple(data["nodes"]), links)
+
+
+def build(library: ctypes.PyDLL, plan: SimulationPlan, *, checksums: bool) -> BuiltNetwork:
+    """Build everything in the plan. Node ids and link numbers follow its order.
+
+    Args:
+        library: The native library.
+        plan: What to build.
+        checksums: ns-3 computes IP and TCP checksums: needed where its own stacks talk to guests.
+    """
+    # ns-3 refuses seed 0 and takes 32 bits.
+    library.qemunet_open(plan.simulator.encode(), plan.seed % (2**32 - 1) + 1, int(checksums))
+    nodes = {name: int(library.qemunet_add_node(name.encode())) for name in plan.nodes}
+    devices: dict[str, tuple[int, int]] = {}
+    for link in plan.links:
+        if link.type == "wire":
+            _add_wire(library, link, nodes, devices)
+        elif link.type == "csma":
+            _add_csma(library, link, nodes, devices)
+        else:
+            raise ValueError(f"link {link.name}: type {link.type} is neither wire nor csma")
+    links = {link.name: f"{link.ends[0].node}:{link.ends[0].interface}" for link in plan.links}
+    return BuiltNetwork(nodes, devices, links)
+
+
+def _add_wire(
+    library: ctypes.PyDLL, link: LinkPlan, nodes: Mapping[str, int], devices: dict[str, tuple[int, int]]
+) -> None:
+    first, second = link.ends
+    there, back = link.impairments
+    for end in link.ends:
+        node = nodes[end.node]
+        loop = int(first.node == second.node and end is second)
+        devices[f"{end.node}:{end.interface}"] = (node, int(library.qemunet_device_count(node)) + loop)
+    library.qemunet_add_wire(
+        nodes[first.node],
+        _device_address(first),
+        nodes[second.node],
+        _device_address(second),
+        link.mtu,
+        pack_impairments(there),
+        pack_impairments(back),
+    )
+    for end in link.ends:
+        if end.door is not None and end.attach == "native":
+            library.qemunet_add_door(end.door, *devices[f"{end.node}:{end.interface}"])
+
+
+def _add_csma(
+    library: ctypes.PyDLL, link: LinkPlan, nodes: Mapping[str, int], devices: dict[str, tuple[int, int]]
+) -> None:
+    number = library.qemunet_add_csma(link.mtu, pack_impairments(link.impairments[0]))
+    for end in link.ends:
+        node = nodes[end.node]
+        devices[f"{end.node}:{end.interface}"] = (node, int(library.qemunet_device_count(node)))
+        library.qemunet_add_csma_end(number, node, _device_address(end))
+        if end.door is None:
+            continue
+        if end.attach == "native":
+            library.qemunet_add_door(end.door, *devices[f"{end.node}:{end.interface}"])
+        elif end.tap is not None:
+            library.qemunet_add_tap(*devices[f"{end.node}:{end.interface}"], end.tap.encode())
+
+
+def _device_address(end: EndPlan) -> bytes:
+    """The plan's address, unless it is a guest's: then its ghost device gets one of ns-3's own."""
+    return b"" if end.door is not None else end.mac.encode()

@@ -1,0 +1,313 @@
+"""The controller's side of the ns-3 worker."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from qemunet.errors import QemunetError, SimulationError
+from qemunet.plan.model import Impairments, SimulationPlan
+from qemunet.process import Process, Spawner
+from qemunet.simulation import failure, messages
+from qemunet.simulation.messages import Message, Type
+from qemunet.simulation.native import native_library, worker_environment
+from qemunet.simulation.report import Counters, Scheduling, SimulationReport
+from qemunet.simulation.worker import CONFIG_FD, CONTROL_FD
+
+#: For the worker to end by itself once it was told to, or its control socket closed.
+_END_S = 5
+
+
+@dataclass(frozen=True)
+class ExtendScript:
+    """An experiment whose ``extend`` the worker runs: its file, and the run's parameters."""
+
+    path: Path
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Firing:
+    """What came of firing consoles.
+
+    Attributes:
+        at_ns: Simulation time of the event that fired.
+        late: The instant asked for had passed already; it fired at once.
+        written_ns: Host monotonic time of each write, in the order asked for.
+        failures: Console -> why nothing could be written to it.
+    """
+
+    at_ns: int
+    late: bool
+    written_ns: tuple[int, ...]
+    failures: Mapping[int, str]
+
+
+@dataclass
+class _Request:
+    """A request that waits for its last reply."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    replies: list[Message] = field(default_factory=list)
+    complete: bool = False
+
+
+class Simulation:
+    """A running ns-3 worker; made by ``open_simulation``.
+
+    Every method raises SimulationError if the worker refuses or has ended; ExtendError if ``extend`` failed.
+
+    Attributes:
+        failed: Set as soon as the worker has ended without having been told to; ``error`` then says why.
+        error: See ``failed``.
+    """
+
+    def __init__(self, plan: SimulationPlan, control: trio.socket.SocketType, process: Process, log: Path) -> None:
+        self.failed = trio.Event()
+        self.error: QemunetError | None = None
+        self._plan = plan
+        self._control = control
+        self._process = process
+        self._log = log
+        self._ready = trio.Event()
+        self._ended = trio.Event()
+        self._stopped = False
+        self._requests: dict[int, _Request] = {}
+        self._last_id = 0
+        self._sending = trio.Lock()
+
+    async def attach_door(self, number: int, fd: int) -> None:
+        """Give the worker the far end of a guest's datagram socket; our ``fd`` stays ours to close.
+
+        A second one for the same door replaces the first: a guest that was started again.
+        """
+        await self._request(Type.ATTACH_DOOR, messages.pack_number(number), fd)
+
+    async def attach_console(self, number: int, fd: int) -> None:
+        """Give the worker a descriptor that types at a guest's console; our ``fd`` stays ours to close."""
+        await self._request(Type.ATTACH_CONSOLE, messages.pack_number(number), fd)
+
+    async def start(self) -> int:
+        """Make now simulation time 0 and open the doors; returns host monotonic time of it in ns."""
+        replies = await self._request(Type.START)
+        return messages.unpack_started(replies[-1].body)
+
+    async def fire(self, consoles: Sequence[int], at_ns: int | None = None) -> Firing:
+        """Type a newline at consoles, by one event at a simulation time; None is as soon as possible.
+
+        Returns when it was done. A console that takes nothing does not hold up the others.
+        """
+        replies = await self._request(Type.FIRE, messages.pack_fire(at_ns or 0, consoles))
+        fired = messages.unpack_fired(replies[-1].body)
+        failures = {
+            console: os.strerror(error) for console, error in zip(fired.consoles, fired.errors, strict=True) if error
+        }
+        return Firing(fired.at_ns, fired.late, fired.written_ns, failures)
+
+    async def set_link(
+        self, link: str, impairments: tuple[Impairments | None, Impairments | None], *, at_ns: int | None = None
+    ) -> None:
+        """Change a wire at a simulation time (None: as soon as possible); returns when it is done.
+
+        Args:
+            link: Its name.
+            impairments: From first to second end, and back; None leaves a direction as it is.
+            at_ns: Simulation time.
+        """
+        number = [each.name for each in self._plan.links].index(link)
+        await self._request(Type.SET_LINK, messages.pack_set_link(at_ns or 0, number, *impairments))
+
+    async def counters(self) -> Counters:
+        """What passed so far, and how late events ran."""
+        return self._counters(await self._request(Type.COUNTERS))
+
+    async def stop(self) -> SimulationReport:
+        """End the simulation; ``extend`` finishes; the worker exits.
+
+        Raises:
+            ExtendError: what follows the ``yield`` of ``extend`` failed; its ``report`` is what this would return.
+        """
+        replies = await self._request(Type.STOP)
+        said = json.loads(b"".join(reply.body for reply in replies if reply.type is Type.REPORT))
+        report = SimulationReport(
+            counters=self._counters(replies),
+            scheduling=Scheduling(**said["scheduling"]),
+            cpu_user_s=said["cpu_user_s"],
+            cpu_system_s=said["cpu_system_s"],
+            max_rss_mib=said["max_rss_mib"],
+            metrics=said["metrics"],
+        )
+        if said["failure"] is not None:
+            raise failure.from_worker(said["failure"], report)
+        return report
+
+    def _counters(self, replies: Sequence[Message]) -> Counters:
+        lag = next(messages.unpack_lag(reply.body) for reply in replies if reply.type is Type.LAG)
+        doors: dict[int, messages.DoorCounters] = {}
+        directions: dict[tuple[int, int], messages.LinkCounters] = {}
+        for reply in replies:
+            if reply.type is Type.DOORS:
+                doors.update(messages.unpack_doors(reply.body))
+            elif reply.type is Type.LINKS:
+                directions.update(messages.unpack_links(reply.body))
+        links = {
+            link.name: tuple(directions[number, side] for side in range(2) if (number, side) in directions)
+            for number, link in enumerate(self._plan.links)
+        }
+        return Counters(lag, doors, links)
+
+    async def _request(self, type_: Type, body: bytes = b"", fd: int | None = None) -> list[Message]:
+        """Send a request and return its replies, the last one last."""
+        self._check()
+        self._last_id += 1
+        id_ = self._last_id
+        request = self._requests[id_] = _Request()
+        try:
+            rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]
+            async with self._sending:
+                try:
+                    await self._control.sendmsg([messages.pack(type_, id_, body)], rights)
+                except OSError:
+                    # The worker is gone; the receiver finds out why.
+                    await self._ended.wait()
+            await request.done.wait()
+        finally:
+            del self._requests[id_]
+        if not request.complete:
+            self._check()
+        last = request.replies[-1]
+        if last.type is Type.ERROR:
+            raise SimulationError(f"the simulation refused {type_.name}: {messages.unpack_error(last.body)}")
+        return request.replies
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if self._ended.is_set():
+            raise SimulationError("the simulation has ended")
+
+    async def _wait_ready(self) -> None:
+        await self._ready.wait()
+        self._check()
+
+    async def _receive(self) -> None:
+        """Take in messages until the worker is gone, and then say why."""
+        try:
+            while True:
+                data = await self._control.recv(messages.MAX_BYTES)
+                if not data:
+                    break
+                self._take(messages.unpack(data))
+        except (OSError, ValueError) as error:
+            self.error = self.error or SimulationError(f"the ns-3 worker's control socket: {error}")
+        returncode = await self._process.wait()
+        if not self._stopped:
+            self.error = self.error or failure.from_death(returncode, self._log)
+            self.failed.set()
+        self._ended.set()
+        self._ready.set()
+        for request in self._requests.values():
+            request.done.set()
+
+    def _take(self, message: Message) -> None:
+        if message.type is Type.READY:
+            self._ready.set()
+        elif message.type is Type.FAILED:
+            self.error = failure.from_worker(json.loads(message.body))
+        elif (request := self._requests.get(message.id)) is not None:
+            request.replies.append(message)
+            last_piece = message.type is Type.REPORT and not message.body
+            if last_piece:
+                self._stopped = True  # From here on its end is no failure.
+            if last_piece or message.type not in messages.PARTIAL:
+                request.complete = True
+                request.done.set()
+
+
+@asynccontextmanager
+async def open_simulation(
+    plan: SimulationPlan, *, spawner: Spawner, directory: Path, extend: ExtendScript | None = None
+) -> AsyncIterator[Simulation]:
+    """Start an ns-3 worker, build the plan in it, and wait until it is ready. Leaving ends it.
+
+    Args:
+        plan: What to build.
+        spawner: Starts the worker, in the Run's namespaces where it needs taps.
+        directory: The run's; the worker's output goes to ``ns3.log`` in it.
+        extend: The experiment, if it has an ``extend``.
+
+    Raises:
+        MissingRequirement: ns-3 is not installed, or the native library not built.
+        SimulationError: it could not be built; with ns-3's own message.
+        ExtendError: ``extend`` failed before its ``yield``.
+    """
+    native_library()
+    log = directory / "ns3.log"
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    control = trio.socket.from_stdlib_socket(ours)
+    with control:
+        with theirs:
+            process = await _spawn(plan, spawner, log, theirs, extend)
+        simulation = Simulation(plan, control, process, log)
+        receiving = trio.CancelScope()
+        received = trio.Event()
+
+        async def receive() -> None:
+            with receiving:
+                await simulation._receive()
+            received.set()
+
+        # A system task, and no nursery: errors of the caller's block leave it as they are, in no ExceptionGroup.
+        trio.lowlevel.spawn_system_task(receive)
+        try:
+            await simulation._wait_ready()
+            yield simulation
+        finally:
+            with trio.CancelScope(shield=True):
+                # Not an end that has to be explained: the worker sees its socket closed.
+                simulation._stopped = True
+                if not simulation._ended.is_set():
+                    control.shutdown(socket.SHUT_WR)
+                    with trio.move_on_after(_END_S):
+                        await process.wait()
+                if process.returncode is None:
+                    await process.kill()
+                    await process.wait()
+                receiving.cancel()
+                await received.wait()
+
+
+async def _spawn(
+    plan: SimulationPlan, spawner: Spawner, log: Path, control: socket.socket, extend: ExtendScript | None
+) -> Process:
+    """Start the worker with its end of the control socket, its configuration and its log."""
+    script = None if extend is None else {"path": str(extend.path.resolve()), "parameters": dict(extend.parameters)}
+    config = json.dumps({"plan": asdict(plan), "extend": script}).encode()
+    config_fd = os.memfd_create("qemunet-simulation", os.MFD_CLOEXEC)
+    try:
+        os.write(config_fd, config)
+        os.lseek(config_fd, 0, os.SEEK_SET)
+        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            return await spawner.spawn(
+                "ns-3 worker",
+                [sys.executable, "-m", "qemunet.simulation.worker"],
+                fds={CONTROL_FD: control.fileno(), CONFIG_FD: config_fd},
+                log=log_fd,
+                env=worker_environment(),
+            )
+        finally:
+            os.close(log_fd)
+    finally:
+        os.close(config_fd)

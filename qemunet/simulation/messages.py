@@ -1,0 +1,214 @@
+"""The messages between the controller and the simulation's C++ loop, over one SOCK_SEQPACKET socket.
+
+Each is a header and a body of fixed fields, little-endian, packed; ``qemunet/native/model/control-messages.h`` has the
+same layouts and says what each means.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qemunet.plan.model import Impairments
+
+VERSION = 1
+MAX_BYTES = 32768
+
+
+class Type(enum.IntEnum):
+    """What a message is."""
+
+    ATTACH_DOOR = 1
+    ATTACH_CONSOLE = 2
+    START = 3
+    FIRE = 4
+    COUNTERS = 5
+    SET_LINK = 6
+    STOP = 7
+    READY = 64
+    OK = 65
+    STARTED = 66
+    FIRED = 67
+    LAG = 68
+    DOORS = 69
+    LINKS = 70
+    ERROR = 71
+    REPORT = 72
+    FAILED = 73
+
+
+#: These precede the last reply to a request; all others are last replies.
+PARTIAL = frozenset({Type.LAG, Type.DOORS, Type.LINKS, Type.REPORT})
+
+_HEADER = struct.Struct("<HHI")
+_NUMBER = struct.Struct("<I")
+_FIRE = struct.Struct("<qI")
+_IMPAIRMENTS = struct.Struct("<QqqdddII")
+_SET_LINK = struct.Struct("<qII")
+_STARTED = struct.Struct("<q")
+_FIRED = struct.Struct("<qII")
+_FIRED_CONSOLE = struct.Struct("<Iiq")
+_LAG = struct.Struct("<7Q")
+_PAGE = struct.Struct("<I")
+_DOOR = struct.Struct("<II7Q")
+_LINK = struct.Struct("<II10Q")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: its type, the id of the request it belongs to (0 for none), and its body."""
+
+    type: Type
+    id: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How late events ran, in ns; ``max_at_ns`` is the simulation time of the latest one.
+
+    Attributes:
+        count: Events and heartbeats measured.
+        events: Events that the simulator executed.
+    """
+
+    count: int
+    p50_ns: int
+    p99_ns: int
+    p999_ns: int
+    max_ns: int
+    max_at_ns: int
+    events: int
+
+
+@dataclass(frozen=True)
+class DoorCounters:
+    """What passed a door since time 0; in is from the guest. Bytes are of whole frames without FCS."""
+
+    in_frames: int
+    in_bytes: int
+    in_malformed: int
+    out_frames: int
+    out_bytes: int
+    out_dropped: int
+    out_unreachable: int
+
+
+@dataclass(frozen=True)
+class LinkCounters:
+    """What passed one direction of a wire, or a whole csma channel, since time 0."""
+
+    sent_frames: int
+    sent_bytes: int
+    delivered_frames: int
+    delivered_bytes: int
+    dropped_queue: int
+    dropped_loss: int
+    dropped_oversize: int
+    dropped_collision: int
+    duplicated: int
+    reordered: int
+
+
+@dataclass(frozen=True)
+class Fired:
+    """What came of a request to fire: simulation time of the event, and per console its errno and host time in ns."""
+
+    at_ns: int
+    late: bool
+    consoles: tuple[int, ...]
+    errors: tuple[int, ...]
+    written_ns: tuple[int, ...]
+
+
+def pack(type_: Type, id_: int, body: bytes = b"") -> bytes:
+    """A whole message."""
+    return _HEADER.pack(VERSION, type_, id_) + body
+
+
+def unpack(data: bytes) -> Message:
+    """Read a message.
+
+    Raises:
+        ValueError: it is none of this version.
+    """
+    if len(data) < _HEADER.size:
+        raise ValueError(f"a message of {len(data)} bytes; a header has {_HEADER.size}")
+    version, type_, id_ = _HEADER.unpack_from(data)
+    if version != VERSION:
+        raise ValueError(f"a message of version {version}, not {VERSION}")
+    return Message(Type(type_), id_, data[_HEADER.size :])
+
+
+def pack_number(number: int) -> bytes:
+    """Body of ATTACH_DOOR and ATTACH_CONSOLE."""
+    return _NUMBER.pack(number)
+
+
+def pack_fire(at_ns: int, consoles: Sequence[int]) -> bytes:
+    """Body of FIRE; ``at_ns`` 0 is as soon as possible."""
+    return _FIRE.pack(at_ns, len(consoles)) + b"".join(_NUMBER.pack(console) for console in consoles)
+
+
+def pack_impairments(impairments: Impairments) -> bytes:
+    """The struct Impairments of the native part."""
+    return _IMPAIRMENTS.pack(
+        impairments.rate_bps or 0,
+        impairments.delay_ns,
+        impairments.jitter_ns,
+        impairments.loss,
+        impairments.duplicate,
+        impairments.reorder,
+        impairments.queue_frames,
+        0,
+    )
+
+
+def pack_set_link(at_ns: int, link: int, there: Impairments | None, back: Impairments | None) -> bytes:
+    """Body of SET_LINK; ``at_ns`` 0 is as soon as possible, a direction that is None stays as it is."""
+    directions = (there is not None) | (back is not None) << 1
+    none = Impairments()
+    return _SET_LINK.pack(at_ns, link, directions) + pack_impairments(there or none) + pack_impairments(back or none)
+
+
+def unpack_started(body: bytes) -> int:
+    """CLOCK_MONOTONIC of time 0, in ns."""
+    (origin_ns,) = _STARTED.unpack(body)
+    return int(origin_ns)
+
+
+def unpack_fired(body: bytes) -> Fired:
+    """Body of FIRED."""
+    at_ns, late, count = _FIRED.unpack_from(body)
+    entries = list(_FIRED_CONSOLE.iter_unpack(body[_FIRED.size :]))
+    if len(entries) != count:
+        raise ValueError(f"{len(entries)} consoles in a message about {count}")
+    return Fired(
+        at_ns,
+        bool(late),
+        tuple(console for console, _, _ in entries),
+        tuple(error for _, error, _ in entries),
+        tuple(written_ns for _, _, written_ns in entries),
+    )
+
+
+def unpack_lag(body: bytes) -> Lag:
+    """Body of LAG."""
+    return Lag(*_LAG.unpack(body))
+
+
+def unpack_doors(body: bytes) -> dict[int, DoorCounters]:
+    """Body of DOORS: counters by number of the door."""
+    return {entry[0]: DoorCounters(*entry[2:]) for entry in _DOOR.iter_unpack(body[_PAGE.size :])}
+
+
+def unpack_links(body: bytes) -> dict[tuple[int, int], LinkCounters]:
+    """Body of LINKS: counters by number of the link and direction."""
+    return {(entry[0], entry[1]): LinkCounters(*entry[2:]) for entry in _LINK.iter_unpack(body[_PAGE.size :])}
+
+
+def unpack_error(body: bytes) -> str:
+    """Body of ERROR: its text."""
+    return body[_NUMBER.size :].decode("utf-8", "replace")

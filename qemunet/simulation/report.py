@@ -1,0 +1,59 @@
+"""What the simulation says about itself at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qemunet.simulation.messages import DoorCounters, Lag, LinkCounters
+
+
+@dataclass(frozen=True)
+class Counters:
+    """A snapshot while the simulation runs.
+
+    Attributes:
+        lag: How late events ran.
+        doors: By number of the door (native doors only).
+        links: By name of the link: (first to second end, back) for a wire, one for a csma channel.
+    """
+
+    lag: Lag
+    doors: Mapping[int, DoorCounters]
+    links: Mapping[str, tuple[LinkCounters, ...]]
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """Under which policy the simulation ran.
+
+    Attributes:
+        policy: ``SCHED_FIFO`` or ``SCHED_OTHER``.
+        reason: Why not SCHED_FIFO, or None.
+        demoted: SCHED_FIFO was taken away because the simulation did not sleep for two seconds.
+    """
+
+    policy: str
+    reason: str | None
+    demoted: bool
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """The end of a run.
+
+    Attributes:
+        counters: The last ones.
+        scheduling: As it was.
+        cpu_user_s, cpu_system_s: CPU time of the worker while it ran, from ready to stop.
+        max_rss_mib: The most memory it held.
+        metrics: What the experiment's ``extend`` returned.
+    """
+
+    counters: Counters
+    scheduling: Scheduling
+    cpu_user_s: float
+    cpu_system_s: float
+    max_rss_mib: float
+    metrics: Mapping[str, Any]

@@ -1,0 +1,106 @@
+"""The ns-3 worker: ``python -m qemunet.simulation.worker``.
+
+Its control socket is descriptor 3, descriptor 4 a file with its configuration as JSON. It builds the network, says that
+it is ready, and then no Python runs in it (unless ``extend`` scheduled it) until the controller stops it or is gone.
+The last it sends is its report.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from qemunet.simulation.builder import build, plan_from_json
+from qemunet.simulation.messages import MAX_BYTES, Type, pack
+from qemunet.simulation.native import load
+
+CONTROL_FD = 3
+CONFIG_FD = 4
+
+_FIFO_PRIORITY = 50
+_PIECE_BYTES = MAX_BYTES // 2
+
+
+def main() -> int:
+    """Run the worker; returns its exit status."""
+    # Ctrl-C goes to the whole terminal; what it means is the controller's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=CONTROL_FD)
+    with open(CONFIG_FD, encoding="utf-8") as file:
+        config = json.load(file)
+    layer = "simulation"
+    try:
+        library = load()
+        built = build(library, plan_from_json(config["plan"]), checksums=config["extend"] is not None)
+        extension = None
+        if config["extend"] is not None:
+            layer = "experiment"
+            # Imported here: this is what brings cppyy in.
+            from qemunet.simulation.extension import Extension
+
+            extension = Extension(Path(config["extend"]["path"]), config["extend"]["parameters"], built)
+    except Exception as error:
+        control.sendall(pack(Type.FAILED, 0, json.dumps(_failure(error, layer)).encode()[: MAX_BYTES - 8]))
+        return 1
+    scheduling = _use_fifo(library)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    stop_id = int(library.qemunet_run(CONTROL_FD))
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    if stop_id < 0:
+        return 1
+    report: dict[str, Any] = {
+        "scheduling": {**scheduling, "demoted": bool(library.qemunet_was_demoted())},
+        "cpu_user_s": after.ru_utime - before.ru_utime,
+        "cpu_system_s": after.ru_stime - before.ru_stime,
+        "max_rss_mib": after.ru_maxrss / 1024,
+        "metrics": {},
+        "failure": None,
+    }
+    if extension is not None:
+        try:
+            metrics = extension.finish()
+            json.dumps(metrics)
+            report["metrics"] = metrics
+        except Exception as error:
+            report["failure"] = _failure(error, "experiment")
+    _send_report(control, stop_id, report)
+    # Closes trace files. After the report: whatever goes wrong in here does not take it away.
+    library.qemunet_close()
+    return 0
+
+
+def _use_fifo(library: ctypes.PyDLL) -> dict[str, Any]:
+    """Try SCHED_FIFO and say what came of it."""
+    error = int(library.qemunet_use_fifo(_FIFO_PRIORITY))
+    if error:
+        return {"policy": "SCHED_OTHER", "reason": os.strerror(error)}
+    return {"policy": "SCHED_FIFO", "reason": None}
+
+
+def _failure(error: Exception, layer: str) -> dict[str, str]:
+    lines = "".join(traceback.format_exception(error))
+    return {"layer": layer, "message": f"{type(error).__name__}: {error}", "traceback": lines[-8000:]}
+
+
+def _send_report(control: socket.socket, stop_id: int, report: dict[str, Any]) -> None:
+    """Send the report in pieces; an empty one ends it."""
+    data = json.dumps(report).encode()
+    for start in range(0, len(data), _PIECE_BYTES):
+        control.sendall(pack(Type.REPORT, stop_id, data[start : start + _PIECE_BYTES]))
+    control.sendall(pack(Type.REPORT, stop_id))
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit(): destructors of cling, Python and ns-3 would run in an order that ends in a segmentation fault.
+    os._exit(status)

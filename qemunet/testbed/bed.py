@@ -1,0 +1,183 @@
+"""What an experiment sees of the running network: the Testbed and its Guests."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from qemunet import tasks
+from qemunet.errors import TaskError
+from qemunet.guest.shell import Shell
+from qemunet.plan.model import GuestPlan, InterfacePlan
+from qemunet.progress import Progress
+from qemunet.results.fidelity import Measured
+from qemunet.results.record import RunDirectory
+from qemunet.simulation.report import SimulationReport
+from qemunet.tasks.engine import Engine
+from qemunet.tasks.protocols import Observer, TaskEvent
+from qemunet.tasks.verbs import GuestVerbs
+from qemunet.testbed.clock import SimulationClock
+from qemunet.topology import Topology
+
+
+class Guest(GuestVerbs):
+    """A guest as an experiment sees it; its verbs are those of ``GuestVerbs``.
+
+    Attributes:
+        name: Name of its node.
+        plan: What it was built from.
+    """
+
+    def __init__(self, plan: GuestPlan, shell: Shell, clock: SimulationClock, observe: Observer) -> None:
+        super().__init__(shell, clock, observe=observe)
+        self.name = plan.node
+        self.plan = plan
+
+    @property
+    def interfaces(self) -> tuple[InterfacePlan, ...]:
+        """Its interfaces, in order."""
+        return self.plan.interfaces
+
+    @property
+    def address(self) -> str | None:
+        """Its first address without prefix length, None if it has none."""
+        return next((address.split("/")[0] for each in self.interfaces for address in each.addresses), None)
+
+
+class Testbed:
+    """The running network.
+
+    Attributes:
+        topology: What it was built from.
+        parameters: The run's parameters: the experiment's in their default's type, the topology's as text.
+        random: Seeded by the run's seed.
+        directory: The run directory.
+        guests: By name.
+        metrics: What ``record`` was given.
+        report: What the simulation says about itself, once the run has ended.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        parameters: Mapping[str, Any],
+        seed: int,
+        directory: RunDirectory,
+        progress: Progress,
+        clock: SimulationClock,
+    ) -> None:
+        self.topology = topology
+        self.parameters = parameters
+        self.random = random.Random(seed)
+        self.directory = directory.path
+        self.guests: dict[str, Guest] = {}
+        self.metrics: dict[str, Any] = {}
+        self.report: SimulationReport | None = None
+        self._record = directory
+        self._progress = progress
+        self._clock = clock
+        self._skews_ns: list[int] = []
+        self._engine: Engine | None = None
+
+    def use(self, engine: Engine) -> None:
+        """Take the engine that runs its Tasks."""
+        self._engine = engine
+
+    @property
+    def extended(self) -> Mapping[str, Any]:
+        """What the experiment's ``extend`` returned, once the run has ended."""
+        return {} if self.report is None else self.report.metrics
+
+    @property
+    def now_s(self) -> float:
+        """Simulation time, in seconds."""
+        return self._clock.now_s()
+
+    @property
+    def measured(self) -> Measured | None:
+        """What the run measured of its timing, once it has ended."""
+        if self.report is None:
+            return None
+        lag = self.report.counters.lag
+        doors = self.report.counters.doors.values()
+        return Measured(
+            lag_p50_ns=lag.p50_ns,
+            lag_p99_ns=lag.p99_ns,
+            lag_p999_ns=lag.p999_ns,
+            lag_max_ns=lag.max_ns,
+            events=lag.events,
+            door_frames=sum(door.in_frames + door.in_malformed + door.out_frames + door.out_dropped for door in doors),
+            door_drops=sum(door.in_malformed + door.out_dropped for door in doors),
+            start_skews_ns=self._skews_ns,
+        )
+
+    async def run(self, task: tasks.Task) -> tasks.Results:
+        """Run a Task to its barrier; returns a CompletedCommand (a list of them for a list) for each of its nodes.
+
+        Raises:
+            TaskError: another Task is running, or a node is no guest.
+            CommandFailed, CommandTimeout: the first command that failed or was late.
+            GuestExitedError, ConsoleError: a guest was lost.
+        """
+        if self._engine is None:
+            raise TaskError(f"Task {task.name!r}: the testbed is not running")
+        self._progress.say(f"Task {task.name}")
+        outcome = await self._engine.run(task)
+        self._skews_ns.append(outcome.skew.written_ns)
+        return outcome.results
+
+    async def run_chain(self, first: tasks.Task, *, limit: int = 1000) -> list[tasks.Results]:
+        """Run ``first``, then what its ``analyze`` returns, until that is None; returns the results of each.
+
+        Raises:
+            TaskError: the chain is longer than ``limit``; otherwise as ``run``.
+        """
+        return await tasks.run_chain(self.run, first, limit=limit)
+
+    async def sleep(self, duration_s: float) -> None:
+        """Wait for a span of simulation time, in seconds."""
+        await self._clock.sleep_until(self.now_s + duration_s)
+
+    async def sleep_until(self, at_s: float) -> None:
+        """Wait until a simulation time, in seconds."""
+        await self._clock.sleep_until(at_s)
+
+    def record(self, name: str, value: Any) -> None:
+        """Record a metric of the run.
+
+        Raises:
+            TypeError: it cannot be written as JSON.
+        """
+        json.dumps(value)
+        self.metrics[name] = value
+
+    def progress(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
+        """Tell whoever waits how far the experiment is."""
+        share = f" ({done:g} of {total:g})" if done is not None and total is not None else ""
+        self._progress.say(f"{text}{share}")
+
+    def observe(self, event: TaskEvent) -> None:
+        """Write what a Task or a verb did into events.jsonl, and each ended command into tasks.jsonl."""
+        values = {"task": event.task, "node": event.node, "command": event.command, **event.details}
+        self._record.event(
+            event.kind,
+            simulation_s=event.at_s,
+            host_ns=event.host_ns,
+            **{name: value for name, value in values.items() if value is not None},
+        )
+        ended = event.completed
+        if ended is not None:
+            self._record.command(
+                ended.output,
+                task=event.task,
+                node=ended.node,
+                command=ended.command,
+                exit_status=ended.exit_status,
+                fired_s=ended.fired_s,
+                started_s=ended.started_s,
+                ended_s=ended.ended_s,
+                interrupted=ended.interrupted,
+                daemon=ended.daemon,
+            )

@@ -1,0 +1,53 @@
+"""Simulation time, as Tasks know it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from qemunet.errors import ConsoleError
+from qemunet.simulation.client import Simulation
+
+
+@dataclass(frozen=True)
+class _Firing:
+    """What ``tasks.protocols.Clock.fire`` returns."""
+
+    at_s: float
+    written_ns: Sequence[int]
+
+
+class SimulationClock:
+    """Simulation time as Tasks know it (``tasks.protocols.Clock``), over the simulator's own clock."""
+
+    def __init__(self, simulation: Simulation, origin_ns: int, nodes: Mapping[int, str]) -> None:
+        self._simulation = simulation
+        self._origin_ns = origin_ns
+        self._nodes = nodes
+
+    def now_s(self) -> float:
+        """Simulation time, in seconds."""
+        return self.to_simulation_s(time.monotonic_ns())
+
+    def to_simulation_s(self, host_ns: int) -> float:
+        """Simulation time at an instant of the host's monotonic clock."""
+        return (host_ns - self._origin_ns) / 1e9
+
+    async def sleep_until(self, at_s: float) -> None:
+        """Wait until a simulation time."""
+        await trio.sleep(max(0.0, at_s - self.now_s()))
+
+    async def fire(self, consoles: Sequence[int], *, at_s: float | None) -> _Firing:
+        """Let the simulator write one newline to each console, in one event.
+
+        Raises:
+            ConsoleError: one of them takes nothing.
+        """
+        firing = await self._simulation.fire(consoles, None if at_s is None else round(at_s * 1e9))
+        for console, why in firing.failures.items():
+            node = self._nodes[console]
+            raise ConsoleError(f"the console of {node} takes no key stroke: {why}", node=node)
+        return _Firing(firing.at_ns / 1e9, firing.written_ns)

@@ -1,0 +1,142 @@
+"""One guest, from its Plan to a shell that answers and interfaces that are configured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError, GuestExitedError
+from qemunet.guest.configure import configuration_script
+from qemunet.guest.console import Console
+from qemunet.guest.images import ImageFiles
+from qemunet.guest.qemu import open_qemu
+from qemunet.guest.shell import Shell
+from qemunet.plan.model import GuestPlan
+from qemunet.process import Spawner
+
+BOOT_TIMEOUT_S = 30.0
+"""A guest under KVM with a core of its own is up within this time, or never."""
+
+TCG_FACTOR = 4.0
+"""How much longer our own time-outs are where QEMU emulates the processor."""
+
+Configure = Callable[[GuestPlan], str | None]
+"""A command for a guest, run on it before time 0, or None."""
+
+
+@dataclass(frozen=True)
+class BootedGuest:
+    """A guest that is up and configured.
+
+    Attributes:
+        plan: What it was built from.
+        shell: Its command shell; ``shell.number`` is its console's number at the simulator.
+        console_fd: Where the simulator types.
+    """
+
+    plan: GuestPlan
+    shell: Shell
+    console_fd: int
+
+
+def patience_of(accel: str, guests: int) -> float:
+    """Factor on our own time-outs: emulated processors are slower, and many guests share the cores."""
+    return (1.0 if accel == "kvm" else TCG_FACTOR) * max(1.0, guests / len(os.sched_getaffinity(0)))
+
+
+@asynccontextmanager
+async def open_guest(
+    plan: GuestPlan,
+    number: int,
+    *,
+    spawner: Spawner,
+    files: ImageFiles | None,
+    accel: str,
+    nets: Sequence[int],
+    patience: float,
+    directory: Path,
+    configure: Configure,
+) -> AsyncIterator[BootedGuest]:
+    """Start a guest and wait until it is up and configured; leaving ends it.
+
+    Args:
+        plan: What to build.
+        number: Of its console at the simulator.
+        spawner: Starts QEMU in the Run.
+        files: The image's, None where the node names its own.
+        accel: ``kvm`` or ``tcg``.
+        nets: Descriptors of its interfaces' far ends, in order.
+        patience: Factor on our own time-outs.
+        directory: The run's.
+        configure: The experiment's word on the guest's configuration.
+
+    Raises:
+        GuestExitedError: it ended while it booted.
+        GuestBootTimeout: it did not answer in time.
+        GuestError: its configuration failed.
+    """
+    async with AsyncExitStack() as stack:
+        machine = await stack.enter_async_context(
+            open_qemu(
+                plan,
+                spawner=spawner,
+                kernel=Path(plan.kernel) if plan.kernel else files.kernel if files else None,
+                initrd=Path(plan.initrd) if plan.initrd else files.initrd if files else None,
+                accel=accel,
+                nets=nets,
+                directory=directory,
+            )
+        )
+
+        async def explain() -> GuestError:
+            reason = await machine.wait_ended()
+            return GuestExitedError(f"{plan.node} has gone: {_REASONS[reason]}", node=plan.node, reason=reason)
+
+        consoles = {}
+        # The consoles are closed before the machine, which owns their descriptors.
+        for name, suffix in (("kernel", ".kernel"), ("control", ".control"), ("shell", "")):
+            log = directory / "console" / f"{plan.node}{suffix}.log"
+            console = Console(machine.consoles[name], node=plan.node, log=log, explain=explain)
+            consoles[name] = await stack.enter_async_context(console)
+        control = Shell(consoles["control"], patience=patience)
+        shell = Shell(consoles["shell"], number=number, control=control, patience=patience)
+        try:
+            for each in (control, shell):
+                await each.synchronize(BOOT_TIMEOUT_S * patience)
+        except ConsoleError as error:
+            raise GuestBootTimeout(
+                f"{plan.node} did not come up within {BOOT_TIMEOUT_S * patience:g} s",
+                node=plan.node,
+                hint=f"what its kernel said is in {directory / 'console' / f'{plan.node}.kernel.log'}",
+            ) from error
+        await _configure(shell, "its configuration", configuration_script(plan))
+        wanted = configure(plan)
+        if wanted:
+            await _configure(shell, "the experiment's configure()", wanted)
+        yield BootedGuest(plan, shell, machine.consoles["shell"])
+
+
+_REASONS = {
+    "reboot": "it rebooted",
+    "shutdown": "it shut down",
+    "panic": "its kernel panicked",
+    "crash": "QEMU ended",
+    "launch": "QEMU could not be started",
+}
+
+
+async def _configure(shell: Shell, what: str, script: str) -> None:
+    async with shell.lock:
+        armed = await shell.arm(script)
+        armed.fire()
+        ended = await armed.ended()
+    if ended.exit_status != 0:
+        said = ended.output.decode("utf-8", "replace").strip()
+        raise GuestError(
+            f"{shell.node}: {what} ended with status {ended.exit_status}: {said}",
+            node=shell.node,
+            hint="its image must offer what that needs, or the experiment bring its own configure(node)",
+        )

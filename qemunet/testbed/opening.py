@@ -1,0 +1,228 @@
+"""Takes a Plan to a running Testbed at simulation time 0 and, whatever happens, brings everything down again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import trio
+
+from qemunet.errors import ExperimentError, QemunetError
+from qemunet.experiment import Experiment
+from qemunet.guest.accel import AccelChoice, choose_accel
+from qemunet.guest.images import ImageFiles, image_files
+from qemunet.host.doctor import check_requirements, require
+from qemunet.host.facts import host_facts
+from qemunet.host.run_init import RunInit, open_run_init
+from qemunet.plan.model import GuestPlan, Plan
+from qemunet.progress import Progress
+from qemunet.results.record import RunDirectory, to_json
+from qemunet.simulation.client import ExtendScript, Simulation, open_simulation
+from qemunet.tasks.engine import Engine
+from qemunet.testbed.bed import Guest, Testbed
+from qemunet.testbed.clock import SimulationClock
+from qemunet.testbed.guests import BootedGuest, open_guest, patience_of
+from qemunet.testbed.lifetimes import Lifetimes, open_lifetimes
+from qemunet.topology import Topology
+
+CLOSE_DEADLINE_S = 30.0
+"""Daemons and the simulator have stopped within this time; what has not is killed with the Run's init."""
+
+
+@asynccontextmanager
+async def open_testbed(
+    topology: Topology,
+    plan: Plan,
+    *,
+    experiment: Experiment,
+    parameters: Mapping[str, Any],
+    seed: int,
+    directory: RunDirectory,
+    progress: Progress,
+) -> AsyncIterator[Testbed]:
+    """Build what a Plan says, from nothing to simulation time 0; leaving ends all of it.
+
+    Raises:
+        MissingRequirement, HostError: the host lacks or refused something.
+        GuestError: a guest did not come up.
+        SimulationError: the simulator could not be built, or died while the testbed was in use.
+        ExperimentError: the experiment's ``configure`` failed.
+    """
+    builder = _Builder(topology, plan, experiment, parameters, directory, progress)
+    await builder.prepare()
+    async with AsyncExitStack() as stack:
+        simulation, booted = await builder.start(stack)
+        origin_ns = await simulation.start()
+        clock = SimulationClock(simulation, origin_ns, {guest.shell.number: name for name, guest in booted.items()})
+        directory.event("time-0", simulation_s=0.0, host_ns=origin_ns)
+        bed = Testbed(topology, parameters, seed, directory, progress, clock)
+        bed.guests = {name: Guest(guest.plan, guest.shell, clock, bed.observe) for name, guest in booted.items()}
+        engine = Engine({name: guest.shell for name, guest in booted.items()}, clock, observe=bed.observe)
+        bed.use(engine)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch_simulation, simulation)
+            try:
+                yield bed
+            finally:
+                nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_DEADLINE_S):
+                    await builder.end(bed, engine, simulation)
+
+
+async def _watch_simulation(simulation: Simulation) -> None:
+    """End everything as soon as the simulator is gone: without it no frame passes and no clock runs."""
+    await simulation.failed.wait()
+    if simulation.error is not None:
+        raise simulation.error
+
+
+class _Builder:
+    """The steps, in order: ``prepare``, ``start``, ``end``."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        plan: Plan,
+        experiment: Experiment,
+        parameters: Mapping[str, Any],
+        directory: RunDirectory,
+        progress: Progress,
+    ) -> None:
+        self.topology = topology
+        self.plan = plan
+        self.experiment = experiment
+        self.parameters = parameters
+        self.directory = directory
+        self.progress = progress
+        self.images: dict[tuple[str, str], ImageFiles] = {}
+        self.accels: dict[tuple[str, str], AccelChoice] = {}
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Record what happens outside of simulation time."""
+        self.directory.event(kind, simulation_s=None, host_ns=time.monotonic_ns(), **values)
+
+    async def prepare(self) -> None:
+        """Everything that needs no process of the run: requirements, images, accelerators, host.json."""
+        facts = await trio.to_thread.run_sync(host_facts)
+        self.directory.write("host.json", to_json(facts))
+        require(await trio.to_thread.run_sync(check_requirements, self.plan))
+        for guest in self.plan.guests:
+            if guest.image is not None and (guest.image, guest.arch) not in self.images:
+                find = partial(image_files, guest.image, guest.arch, progress=self.progress)
+                self.images[guest.image, guest.arch] = await trio.to_thread.run_sync(find)
+            if (guest.arch, guest.accel) not in self.accels:
+                choose = partial(choose_accel, guest.arch, guest.accel, progress=self.progress)
+                self.accels[guest.arch, guest.accel] = await trio.to_thread.run_sync(choose)
+        facts["accel"] = {arch: asdict(choice) for (arch, _), choice in self.accels.items()}
+        self.directory.write("host.json", to_json(facts))
+
+    async def start(self, stack: AsyncExitStack) -> tuple[Simulation, dict[str, BootedGuest]]:
+        """Start the Run's init, then the simulator and all guests side by side; returns when all are ready."""
+        label = str(self.directory.path)
+        init = await stack.enter_async_context(open_run_init(label=label, needs_network=self.plan.host))
+        await init.build(self.plan.host)
+        lifetimes = await stack.enter_async_context(open_lifetimes())
+        booted: dict[str, BootedGuest] = {}
+        simulations: list[Simulation] = []
+        doors: dict[int, socket.socket] = {}
+        with self.progress.step(self._what_boots(), total=len(self.plan.guests)) as step:
+
+            async def simulate() -> None:
+                simulations.append(await lifetimes.enter(self._simulation(init)))
+                self.event("simulator-ready")
+
+            async def boot(number: int, guest: GuestPlan) -> None:
+                booted[guest.node] = await self._boot(number, guest, init, lifetimes, doors)
+                step.update(done=len(booted), text=f"{guest.node} is up")
+                self.event("booted", node=guest.node)
+
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(simulate)
+                    for number, guest in enumerate(self.plan.guests):
+                        nursery.start_soon(boot, number, guest)
+                (simulation,) = simulations
+                for number, door in doors.items():
+                    await simulation.attach_door(number, door.fileno())
+                for each in booted.values():
+                    await simulation.attach_console(each.shell.number, each.console_fd)
+            finally:
+                for door in doors.values():
+                    door.close()
+        return simulation, {guest.node: booted[guest.node] for guest in self.plan.guests}
+
+    def _what_boots(self) -> str:
+        kinds = [
+            f"{sum((guest.arch, guest.accel) == key for guest in self.plan.guests)} {key[0]} by {choice.name}"
+            for key, choice in self.accels.items()
+        ]
+        return f"booting {len(self.plan.guests)} guests ({', '.join(kinds)})"
+
+    def _simulation(self, init: RunInit) -> Any:
+        extend = ExtendScript(self.experiment.path, self.parameters) if self.experiment.extend else None
+        return open_simulation(self.plan.simulation, spawner=init, directory=self.directory.path, extend=extend)
+
+    async def _boot(
+        self, number: int, guest: GuestPlan, init: RunInit, lifetimes: Lifetimes, doors: dict[int, socket.socket]
+    ) -> BootedGuest:
+        """Make the far ends of a guest's interfaces, and start it on them."""
+        accel = self.accels[guest.arch, guest.accel].name
+        nets: list[int] = []
+        try:
+            for interface in guest.interfaces:
+                if interface.host_tap is None:
+                    doors[interface.door], theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+                    nets.append(theirs.detach())
+                else:
+                    nets.append(await init.open_tap(interface.host_tap))
+            return await lifetimes.enter(
+                open_guest(
+                    guest,
+                    number,
+                    spawner=init,
+                    files=None if guest.image is None else self.images[guest.image, guest.arch],
+                    accel=accel,
+                    nets=nets,
+                    patience=patience_of(accel, len(self.plan.guests)),
+                    directory=self.directory.path,
+                    configure=self._configure,
+                )
+            )
+        finally:
+            for descriptor in nets:
+                os.close(descriptor)
+
+    def _configure(self, guest: GuestPlan) -> str | None:
+        """What the experiment's ``configure`` wants run on a guest before time 0."""
+        if self.experiment.configure is None:
+            return None
+        where = f"{self.experiment.path}: configure({guest.node})"
+        try:
+            wanted = self.experiment.configure(self.topology.nodes[guest.node])
+        except Exception as error:
+            raise ExperimentError(f"{where} raised {type(error).__name__}: {error}") from error
+        if wanted is not None and not isinstance(wanted, str):
+            raise ExperimentError(f"{where} returned {type(wanted).__name__}; a command as text, or None, is wanted")
+        return wanted
+
+    async def end(self, bed: Testbed, engine: Engine, simulation: Simulation) -> None:
+        """Stop the Daemons and the simulator; a failure is recorded and what comes after it still happens."""
+        with self.progress.step("ending the run"):
+            try:
+                await engine.close()
+            except QemunetError as error:
+                self.event("failure", what="stopping Daemons", message=error.message)
+            if simulation.failed.is_set():
+                return
+            try:
+                bed.report = await simulation.stop()
+            except QemunetError as error:
+                bed.report = getattr(error, "report", None)
+                self.event("failure", what="stopping the simulator", message=error.message)
+                raise

@@ -1,0 +1,51 @@
+"""What goes where: joinings of guests, links and options that ns-3 would abort on or silently spoil."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qemunet.topology import keys
+from qemunet.topology.model import Link, Topology
+from qemunet.topology.problems import Place
+from qemunet.topology.registry import LINK_TYPES
+from qemunet.units import format_time_ns, parse_rate_bps
+
+_ETHERNET_HEADER_BYTES = 14
+_USUAL_MTU = 1500
+
+
+def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield what cannot be built, with the remedy."""
+    stock = topology.options.get("simulator") == "ns3"
+    for link in topology.links.values():
+        why_not = LINK_TYPES[link.type].tapbridge
+        for end in link.ends:
+            attach = topology.attach_of(end.node)
+            if attach == "tapbridge" and isinstance(why_not, str):
+                place = end.place
+                yield place, f"{link.type} {link.name}: guest {end.node} has attach=tapbridge, but {why_not}"
+            elif attach == "native" and stock:
+                message = "simulator=ns3 has no native doors; use attach=tapbridge with it, or simulator=qemunet"
+                yield end.place, f"{link.type} {link.name}: guest {end.node} has attach=native, but {message}"
+
+
+def placement_warnings(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield what is allowed but seldom meant."""
+    for link in topology.links.values():
+        if link.type == "csma":
+            yield from _busy_channel(link)
+
+
+def _busy_channel(link: Link) -> Iterator[tuple[Place, str]]:
+    """Warn of a csma delay that leaves the channel idle: it stays busy while a frame propagates."""
+    delay_ns = keys.one_delay(link.attributes.get("delay", "0"))
+    rate = link.attributes.get("rate")
+    frame_bytes = keys.one_mtu(link.attributes.get("mtu", str(_USUAL_MTU))) + _ETHERNET_HEADER_BYTES
+    frame_ns = frame_bytes * 8 * 1_000_000_000 // parse_rate_bps(rate) if rate else 0
+    if delay_ns > frame_ns:
+        took = f"the {frame_ns / 1e6:.4g}ms that a full frame takes at {rate}" if rate else "what a frame takes"
+        yield (
+            link.place_of("delay"),
+            f"csma {link.name}: delay {format_time_ns(delay_ns)} is longer than {took}; ns-3's CSMA channel "
+            "stays busy while a frame propagates, so the link will carry less than its rate (use wire)",
+        )

@@ -1,0 +1,89 @@
+"""Real shells on real terminals, for the tests of the shell and of the engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from qemunet.guest.console import Console
+from qemunet.guest.shell import Ended, Shell, pty_killer
+
+#: A new shell in a session of its own whenever the last one has died, as the init of a guest does it.
+KEEPER = "trap '' HUP; while :; do printf 'qemunet-ready\\n'; setsid -c -w %s; done"
+
+SHELLS = [shell for shell in ("dash", "bash", "busybox sh") if shutil.which(shell.split()[0])]
+
+
+@dataclass
+class Terminal:
+    """A shell on a pty, as the console of a guest."""
+
+    shell: Shell
+    console: Console
+    process: subprocess.Popen[bytes]
+
+    async def run(self, text: str, *, stdin: bytes | None = None, cwd: str | None = None, **env: str) -> Ended:
+        armed = await self.shell.arm(text, stdin=stdin, cwd=cwd, env=env)
+        armed.fire()
+        return await armed.ended()
+
+
+@asynccontextmanager
+async def open_terminal(
+    sh: str, directory: Path, *, node: str = "guest", number: int = 0, kept: bool = False, killable: bool = True
+) -> AsyncIterator[Terminal]:
+    master, slave = os.openpty()
+    argv: Sequence[str] = ["sh", "-c", KEEPER % sh] if kept else ["setsid", "-c", *sh.split()]
+    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=kept)
+    os.close(slave)
+    try:
+        async with Console(master, node=node, log=directory / f"{node}.log") as console:
+            killer = pty_killer(master) if killable else None
+            shell = Shell(console, number=number, sh=sh, killer=killer)
+            await shell.synchronize()
+            yield Terminal(shell, console, process)
+    finally:
+        process.kill()
+        os.close(master)
+        process.wait()
+
+
+@dataclass(frozen=True)
+class Fired:
+    at_s: float
+    written_ns: tuple[int, ...]
+
+
+class HostClock:
+    """Simulation time that passes as the host's; fires by itself instead of in a simulator."""
+
+    def __init__(self, *terminals: Terminal) -> None:
+        self._origin_ns = time.monotonic_ns()
+        self._descriptors = {terminal.shell.number: terminal.console.fd for terminal in terminals}
+
+    def now_s(self) -> float:
+        return self.to_simulation_s(time.monotonic_ns())
+
+    def to_simulation_s(self, host_ns: int) -> float:
+        return (host_ns - self._origin_ns) / 1e9
+
+    async def sleep_until(self, at_s: float) -> None:
+        await trio.sleep(at_s - self.now_s())
+
+    async def fire(self, consoles: Sequence[int], *, at_s: float | None) -> Fired:
+        if at_s is not None:
+            await self.sleep_until(at_s)
+        at_s = self.now_s()
+        written_ns = []
+        for number in consoles:
+            os.write(self._descriptors[number], b"\n")
+            written_ns.append(time.monotonic_ns())
+        return Fired(at_s, tuple(written_ns))
