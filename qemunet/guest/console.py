@@ -205,9 +205,10 @@ class _Stream(SpawnBase):
         """Write ``data`` as soon as the guest takes it (any thread).
 
         Returns:
-            Host monotonic time, in ns, right after it was handed to the kernel, or to the queue.
+            Host monotonic time, in ns, right before it was handed to the kernel, or to the queue: no answer is older.
         """
         with self._lock:
+            written_ns = time.monotonic_ns()
             if not self._queue:
                 try:
                     data = data[os.write(self.fd, data) :]
@@ -215,7 +216,6 @@ class _Stream(SpawnBase):
                     pass
                 except OSError:
                     data = b""  # The reader sees the end of the stream and tells everyone.
-            written_ns = time.monotonic_ns()
             if data:
                 self._queue += data
                 os.eventfd_write(self._wake, 1)

@@ -102,8 +102,10 @@ q_g() {{
 printf '\036q%s %s %s\n' {nonce} "$$" "$q_d"
 """
 
-#: Key strokes before the n-th attempt at synchronization; they end what runs in the foreground.
-_KEYS = ("", "", "\x03", "", "\x1c", "")
+#: Key strokes from this attempt at synchronization on, by turns; they end what runs in the foreground. Not before: a
+#: shell that an attempt has just started, and that is slow, has set no trap yet and would die of them.
+_PATIENT_ATTEMPTS = 5
+_KEYS = ("\x03", "", "\x1c", "")
 
 
 def new_nonce() -> str:
@@ -118,8 +120,9 @@ def greeting(nonce: str, attempt: int, *, sh: str) -> bytes:
     either kind if one is open, and are nothing if none is. The shell reads ``/dev/tty`` as its script: so it is not
     interactive, whatever its standard input is, and bash still knows its terminal.
     """
+    keys = _KEYS[attempt % len(_KEYS)] if attempt >= _PATIENT_ATTEMPTS else ""
     return (
-        f"{_KEYS[attempt % len(_KEYS)]} :\n#'\n#\"\nstty {_MODES}; exec {sh} -c '"
+        f"{keys} :\n#'\n#\"\nstty {_MODES}; exec {sh} -c '"
         rf'printf "\036q%s\n" {nonce}; exec {sh} /dev/tty'
         f"'\n"
     ).encode()

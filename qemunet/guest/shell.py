@@ -117,8 +117,7 @@ class Shell:
         )
 
     async def _set_up(self) -> bool:
-        patience_s = 0.25
-        attempt = 0
+        patience_s, attempt = self.reply_s / 40, 0
         # Only the answer to the last attempt counts: of what was typed after an earlier one nobody knows which shell
         # has read it.
         while True:
@@ -128,7 +127,7 @@ class Shell:
             with trio.move_on_after(patience_s):
                 await watch.reached("hello")
                 break
-            patience_s, attempt = min(patience_s * 1.5, 5.0), attempt + 1
+            patience_s, attempt = min(patience_s * 1.5, self.reply_s / 2), attempt + 1
         nonce = framing.new_nonce()
         watch = self.console.watch({"ready": nonce})
         self.console.write(framing.set_up(nonce, sh=self._sh, stray=self._stray, directory=self._directory))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from qemunet import native
 from qemunet.errors import MissingRequirement
 from qemunet.host import probe, remedies, software
 from qemunet.plan.model import Plan
@@ -116,7 +117,7 @@ def _ns3() -> Requirement:
 
 
 def _native() -> Requirement:
-    library = software.native_library()
+    library = native.library()
     remedy = None if library else "make setup"
     detail = str(library) if library else "not built"
     return Requirement("native library", "the simulation", "required", library is not None, detail, remedy)

@@ -81,7 +81,8 @@ def _own_pid_namespace() -> int:
 
 def init_argv(label: str) -> list[str]:
     """The command line of an init for the Run ``label``, controlled by this process."""
-    return [sys.executable, "-I", "-S", str(INIT_PROGRAM), label, str(own_identity())]
+    # A program that embeds Python may not know where its interpreter is.
+    return [sys.executable or "python3", "-I", "-S", str(INIT_PROGRAM), label, str(own_identity())]
 
 
 def init_environment() -> dict[str, str]:

@@ -121,12 +121,12 @@ def leftovers(*, cache: Path | None = None, stale_age_s: float = _STALE_AGE_S) -
 
 
 def _unfinished(cache: Path, stale_age_s: float) -> Iterable[Leftover]:
-    """Files and directories that begin with a dot: builds write there and rename when done."""
+    """Files and directories that begin with a dot: builds write there and rename when done. Locks stay, for ever."""
     now_s = time.time()
     for directory, folders, files in os.walk(cache):
         for name in [*folders, *files]:
             path = Path(directory, name)
-            if not name.startswith("."):
+            if not name.startswith(".") or name.endswith(".lock"):
                 continue
             if name in folders:
                 folders.remove(name)

@@ -45,7 +45,7 @@ _USER_NAMESPACE_SWITCHES = (
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
     ("user.max_user_namespaces", "0", "15000"),
 )
-"""Kernel setting, its value that forbids user namespaces to ordinary users, one that allows them (Debian, Ubuntu, all)."""
+"""A kernel setting, its value that forbids user namespaces to ordinary users, and one that allows them."""
 
 
 def as_root(command: str) -> str:

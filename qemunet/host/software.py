@@ -34,20 +34,6 @@ def package_directory(name: str) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def native_library() -> Path | None:
-    """The library built from ``qemunet/native``, or None if it is not built.
-
-    An editable installation has it beside the installed package and the Python files elsewhere.
-    """
-    spec = importlib.util.find_spec("qemunet.native") or importlib.util.find_spec("qemunet")
-    locations = list(spec.submodule_search_locations or ()) if spec else []
-    roots = [*map(Path, locations), *(Path(location) / "native" for location in locations)]
-    for root in roots:
-        for library in sorted(root.glob("libqemunet*.so")):
-            return library
-    return None
-
-
 def tap_creator() -> Path | None:
     """The wheel's tap-creator, or None if the wheel has none."""
     directory = package_directory("ns3")

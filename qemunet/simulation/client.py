@@ -302,7 +302,7 @@ async def _spawn(
         try:
             return await spawner.spawn(
                 "ns-3 worker",
-                [sys.executable, "-m", "qemunet.simulation.worker"],
+                [sys.executable, "-P", "-m", "qemunet.simulation.worker"],
                 fds={CONTROL_FD: control.fileno(), CONFIG_FD: config_fd},
                 log=log_fd,
                 env=worker_environment(),

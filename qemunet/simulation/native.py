@@ -9,15 +9,13 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
-import sysconfig
 from pathlib import Path
 
+from qemunet import native
 from qemunet.errors import MissingRequirement
 
 #: In the order in which they depend on each other: what libqemunet-native.so needs.
 MODULES = ("core", "stats", "network", "bridge", "traffic-control", "internet", "csma", "tap-bridge")
-
-_LIBRARY = "libqemunet-native.so"
 
 
 def ns3_directory() -> Path:
@@ -46,27 +44,16 @@ def module_library(module: str) -> Path:
 
 
 def native_library() -> Path:
-    """libqemunet-native.so: named by QEMUNET_NATIVE_LIBRARY, or beside this package, or where it was installed to.
+    """libqemunet-native.so.
 
     Raises:
         MissingRequirement: it was not built.
     """
-    named = os.environ.get("QEMUNET_NATIVE_LIBRARY")
-    if named:
-        candidates = [Path(named)]
-    else:
-        package = Path(__file__).resolve().parent.parent
-        # An editable install leaves the sources where they are and puts what was built into site-packages.
-        candidates = [
-            package / "native" / _LIBRARY,
-            Path(sysconfig.get_path("platlib")) / "qemunet" / "native" / _LIBRARY,
-        ]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise MissingRequirement(
-        f"{_LIBRARY} is not built (looked for {', '.join(map(str, candidates))})", hint="make setup builds it"
-    )
+    found = native.library()
+    if found is None:
+        places = ", ".join(map(str, native.library_candidates()))
+        raise MissingRequirement(f"{native.NAME} is not built (looked for {places})", hint="make setup builds it")
+    return found
 
 
 def load() -> ctypes.PyDLL:
@@ -100,7 +87,18 @@ def load() -> ctypes.PyDLL:
 
 
 def worker_environment() -> dict[str, str]:
-    """Variables that the worker's process needs: the wheel's tap helper, a program, finds its libraries by them."""
-    directory = str(ns3_directory() / "lib64")
-    present = os.environ.get("LD_LIBRARY_PATH")
-    return {"LD_LIBRARY_PATH": f"{directory}:{present}" if present else directory}
+    """Variables that the worker's process needs.
+
+    LD_LIBRARY_PATH: by it the wheel's tap helper, a program of its own, finds its libraries. PYTHONPATH: so that the
+    worker imports the qemunet that started it, whatever the working directory is and holds.
+    """
+    root = Path(__file__).resolve().parent.parent.parent
+    return {
+        "LD_LIBRARY_PATH": _prepend("LD_LIBRARY_PATH", ns3_directory() / "lib64"),
+        "PYTHONPATH": _prepend("PYTHONPATH", root),
+    }
+
+
+def _prepend(variable: str, directory: Path) -> str:
+    present = os.environ.get(variable)
+    return f"{directory}:{present}" if present else str(directory)

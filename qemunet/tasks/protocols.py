@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -135,11 +135,8 @@ class TaskEvent:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
-class Observer(Protocol):
-    """Is told every event, in order. It must not raise."""
-
-    def __call__(self, event: TaskEvent) -> None:
-        """Take note."""
+#: Is told every event, in order. It must not raise.
+Observer = Callable[[TaskEvent], None]
 
 
 def ignore(event: TaskEvent) -> None:

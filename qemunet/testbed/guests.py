@@ -97,7 +97,7 @@ async def open_guest(
 
         consoles = {}
         # The consoles are closed before the machine, which owns their descriptors.
-        for name, suffix in (("kernel", ".kernel"), ("control", ".control"), ("shell", "")):
+        for name, suffix in (("control", ".control"), ("shell", "")):
             log = directory / "console" / f"{plan.node}{suffix}.log"
             console = Console(machine.consoles[name], node=plan.node, log=log, explain=explain)
             consoles[name] = await stack.enter_async_context(console)

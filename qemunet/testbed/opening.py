@@ -20,6 +20,7 @@ from qemunet.guest.images import ImageFiles, image_files
 from qemunet.host.doctor import check_requirements, require
 from qemunet.host.facts import host_facts
 from qemunet.host.run_init import RunInit, open_run_init
+from qemunet.host.software import tap_creator_view
 from qemunet.plan.model import GuestPlan, Plan
 from qemunet.progress import Progress
 from qemunet.results.record import RunDirectory, to_json
@@ -166,7 +167,9 @@ class _Builder:
 
     def _simulation(self, init: RunInit) -> Any:
         extend = ExtendScript(self.experiment.path, self.parameters) if self.experiment.extend else None
-        return open_simulation(self.plan.simulation, spawner=init, directory=self.directory.path, extend=extend)
+        # TapBridge executes a helper by the path that it had on the machine where the ns-3 wheel was built.
+        spawner = init.with_paths(tap_creator_view()) if self.plan.host.taps else init
+        return open_simulation(self.plan.simulation, spawner=spawner, directory=self.directory.path, extend=extend)
 
     async def _boot(
         self, number: int, guest: GuestPlan, init: RunInit, lifetimes: Lifetimes, doors: dict[int, socket.socket]

@@ -36,13 +36,17 @@ class Terminal:
         return await armed.ended()
 
 
+def _start(argv: Sequence[str], slave: int, *, session: bool) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=session)
+
+
 @asynccontextmanager
 async def open_terminal(
     sh: str, directory: Path, *, node: str = "guest", number: int = 0, kept: bool = False, killable: bool = True
 ) -> AsyncIterator[Terminal]:
     master, slave = os.openpty()
     argv: Sequence[str] = ["sh", "-c", KEEPER % sh] if kept else ["setsid", "-c", *sh.split()]
-    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=kept)
+    process = _start(argv, slave, session=kept)
     os.close(slave)
     try:
         async with Console(master, node=node, log=directory / f"{node}.log") as console:
@@ -84,6 +88,6 @@ class HostClock:
         at_s = self.now_s()
         written_ns = []
         for number in consoles:
-            os.write(self._descriptors[number], b"\n")
             written_ns.append(time.monotonic_ns())
+            os.write(self._descriptors[number], b"\n")
         return Fired(at_s, tuple(written_ns))

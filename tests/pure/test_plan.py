@@ -49,10 +49,11 @@ def test_pair() -> None:
     assert (client.image, client.arch, client.accel, client.memory_mib) == ("tiny", "x86_64", "auto", 128)
     assert client.argv[:7] == ("qemu-system-x86_64", "-name", "client", "-machine", "pc", "-accel", "${accel}")
     assert option_values(client, "-cpu") == ["${cpu}"]
-    assert client.emulated_cpu == "max"
+    assert client.emulated_cpu == "max,la57=off"
     assert server.argv[0] == "qemu-system-aarch64"
     assert option_values(server, "-cpu") == ["cortex-a57"]
-    assert option_values(server, "-append") == ["console=ttyAMA0 net.ifnames=0 panic=-1"]
+    (append,) = option_values(server, "-append")
+    assert append.startswith("console=ttyAMA0 net.ifnames=0 panic=-1")
     assert option_values(server, "-netdev") == ["dgram,id=net0,local.type=fd,local.str=${fd:net0}"]
     assert server.interfaces[0].addresses == ("10.0.0.2/24",)
 
@@ -134,7 +135,7 @@ def test_keys_of_a_machine() -> None:
     assert (a.image, a.accel, a.memory_mib) == ("big", "tcg", 1024)
     for option, value in {"-cpu": "qemu64,+aes", "-smp": "3", "-m": "1024M", "-machine": "q35"}.items():
         assert option_values(a, option) == [value]
-    assert option_values(a, "-append")[0].endswith(" panic=-1 quiet")
+    assert option_values(a, "-append")[0].endswith(" quiet")
     assert a.argv[-2:] == ("-device", "a b")
     assert option_values(a, "-device")[-2].startswith("e1000,netdev=net0,")
     assert guest(plan, "b").argv[:5] == ("qemu-system-riscv64", "-name", "b", "-machine", "virt")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.pure.shells import SHELLS, Terminal, open_terminal
 
 from qemunet.errors import ConsoleError, GuestExitedError
 from qemunet.guest.framing import TEXT_LIMIT_BYTES
+from tests.pure.shells import SHELLS, Terminal, open_terminal
 
 Body = Callable[[Terminal], Awaitable[None]]
 
@@ -332,7 +332,7 @@ def test_a_stopped_machine_is_no_shell(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_terminal(SHELLS[0], tmp_path) as terminal:
             os.kill(terminal.process.pid, signal.SIGSTOP)
-            with pytest.raises(ConsoleError, match="did not answer within 0.3 s"):
+            with pytest.raises(ConsoleError, match=r"did not answer within 0\.3 s"):
                 await terminal.shell.synchronize(0.3)
             os.kill(terminal.process.pid, signal.SIGCONT)
             await terminal.shell.synchronize()

@@ -113,7 +113,8 @@ def test_controller_alive_knows_a_reused_number_and_a_zombie() -> None:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     for name in (
-        "images/.tiny-x.abc/kernel",
+        "images/.tiny-x.lock",
+        "images/.tiny-x.building-abc/kernel",
         "images/tiny-x/kernel",
         "images/tiny-x/.manifest.json.q",
         "packages/lock",
@@ -127,7 +128,7 @@ def cache(tmp_path: Path) -> Path:
 def test_unfinished_files_are_listed_and_removed(cache: Path) -> None:
     found = [each for each in leftovers(cache=cache, stale_age_s=0) if each.kind == "file"]
     assert sorted(each.what.split(",")[0] for each in found) == [
-        f"{cache}/images/.tiny-x.abc",
+        f"{cache}/images/.tiny-x.building-abc",
         f"{cache}/images/tiny-x/.manifest.json.q",
     ]
     assert all(each.size_bytes >= 5000 for each in found)
@@ -135,7 +136,7 @@ def test_unfinished_files_are_listed_and_removed(cache: Path) -> None:
         each.remove()
         each.remove()
     left = sorted(str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file())
-    assert left == ["images/tiny-x/kernel", "packages/lock"]
+    assert left == ["images/.tiny-x.lock", "images/tiny-x/kernel", "packages/lock"]
 
 
 def test_what_a_build_may_still_be_writing_is_left_alone(cache: Path) -> None:

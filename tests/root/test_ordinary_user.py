@@ -130,7 +130,8 @@ else:
     limit = f"echo 0 > /proc/sys/user/max_{sys.argv[1]}_namespaces"
     drop = "setpriv --bounding-set=-all" if sys.argv[1] == "user" else ""
     words = [sys.executable, "-c", sys.orig_argv[2], "limited"]
-    os.execvp("unshare", ["unshare", "--user", "--map-root-user", "sh", "-c", f'{limit}; exec {drop} "$@"', "sh", *words])
+    shell = ["sh", "-c", f'{limit}; exec {drop} "$@"', "sh", *words]
+    os.execvp("unshare", ["unshare", "--user", "--map-root-user", *shell])
 """
 
 

@@ -12,6 +12,7 @@ import trio
 
 from qemunet.errors import HostError
 from qemunet.host.run_init import RunInit, TapMove
+from qemunet.host.software import TAP_CREATOR_PATH, tap_creator, tap_creator_view
 from qemunet.plan.model import HostPlan, TapPlan
 from tests.root.runs import Log, in_run
 
@@ -193,6 +194,23 @@ def test_a_view_shows_a_path_to_one_child_only(log: Log, tmp_path: Path) -> None
     assert "Read-only file system" in lines[-2] or "Permission denied" in lines[-2]
     assert lines[-1] == "other files are there"
     assert sorted(os.listdir("/")) == root_before
+
+
+def test_the_wheels_tap_bridge_finds_its_helper(log: Log) -> None:
+    helper = tap_creator()
+    if helper is None:
+        pytest.skip("the ns3 package is not installed")
+
+    async def body(init: RunInit) -> None:
+        libraries = str(helper.parents[2] / "lib64")
+        with_view = init.with_paths(tap_creator_view())
+        process = await with_view.spawn("tap", [TAP_CREATOR_PATH], log=log.fd, env={"LD_LIBRARY_PATH": libraries})
+        # Without its arguments it refuses, in its own words.
+        assert await process.wait() != 0
+
+    in_run(body)
+    assert "tap-creator" in log.text
+    assert "error while loading" not in log.text
 
 
 @pytest.mark.parametrize("path", ["relative/path", "/top-level"])

@@ -69,7 +69,7 @@ FrameDoor::Attach(UniqueFd fd)
     Detach();
     m_socket = std::move(fd);
     ::setsockopt(m_socket.Get(), SOL_SOCKET, SO_SNDBUF, &SEND_BUFFER_BYTES, sizeof(SEND_BUFFER_BYTES));
-    m_simulator->AddPollable(m_socket.Get(), EPOLLIN, this, m_context);
+    m_simulator->GetPollSet().Add(m_socket.Get(), EPOLLIN, this, m_context);
     return true;
 }
 
@@ -78,7 +78,7 @@ FrameDoor::Detach()
 {
     if (m_socket)
     {
-        m_simulator->RemovePollable(m_socket.Get());
+        m_simulator->GetPollSet().Remove(m_socket.Get());
         m_socket = UniqueFd();
     }
     m_blocked = false;
@@ -245,7 +245,7 @@ FrameDoor::SetBlocked(bool blocked)
     if (m_blocked != blocked)
     {
         m_blocked = blocked;
-        m_simulator->ModifyPollable(m_socket.Get(), EPOLLIN | (blocked ? EPOLLOUT : 0U));
+        m_simulator->GetPollSet().Modify(m_socket.Get(), EPOLLIN | (blocked ? EPOLLOUT : 0U));
     }
 }
 

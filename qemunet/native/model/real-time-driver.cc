@@ -31,15 +31,15 @@ class RealTimeDriver : public SimulationDriver, private Pollable
     {
         m_fd = fd;
         m_serve = std::move(serve);
-        m_simulator->AddPollable(fd, EPOLLIN, this, Simulator::NO_CONTEXT);
+        m_simulator->GetPollSet().Add(fd, EPOLLIN, this, Simulator::NO_CONTEXT);
         m_simulator->SetPrepared(std::move(prepared));
         m_simulator->Run();
-        m_simulator->RemovePollable(fd);
+        m_simulator->GetPollSet().Remove(fd);
     }
 
     void WantWrite(bool wanted) override
     {
-        m_simulator->ModifyPollable(m_fd, EPOLLIN | (wanted ? EPOLLOUT : 0U));
+        m_simulator->GetPollSet().Modify(m_fd, EPOLLIN | (wanted ? EPOLLOUT : 0U));
     }
 
     int64_t Begin() override

@@ -3,34 +3,26 @@
  */
 #include "real-time-simulator.h"
 
+#include "ns3/abort.h"
 #include "ns3/assert.h"
-#include "ns3/fatal-error.h"
-#include "ns3/log.h"
 #include "ns3/nstime.h"
 #include "ns3/simulator.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 
 namespace ns3::qemunet
 {
 
-NS_LOG_COMPONENT_DEFINE("QemunetRealTimeSimulator");
 NS_OBJECT_ENSURE_REGISTERED(RealTimeSimulator);
 
 namespace
 {
 
-/** Events run in one turn before descriptors get their turn. */
-constexpr unsigned EVENTS_PER_TURN = 128;
-/** Descriptors served in one turn before events get theirs. */
-constexpr int READY_PER_TURN = 16;
+/** Events run in a row before descriptors get their turn. */
+constexpr unsigned EVENTS_IN_A_ROW = 1024;
 /** Waiting without end, in ns. */
 constexpr int64_t FOREVER = -1;
 
@@ -60,16 +52,9 @@ RealTimeSimulator::GetTypeId()
 RealTimeSimulator::RealTimeSimulator()
     : m_uid(EventId::UID::VALID),
       m_currentContext(Simulator::NO_CONTEXT),
-      m_epoll(epoll_create1(EPOLL_CLOEXEC)),
-      m_thread(std::this_thread::get_id()),
-      m_wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+      m_thread(std::this_thread::get_id())
 {
-    NS_ABORT_MSG_IF(!m_epoll || !m_wake, "no descriptor for epoll or eventfd: " << std::strerror(errno));
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = static_cast<uint32_t>(m_wake.Get());
-    NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, m_wake.Get(), &event) != 0,
-                    "epoll_ctl: " << std::strerror(errno));
+    m_pollSet.Add(m_inbox.GetFd(), EPOLLIN, &m_inbox, Simulator::NO_CONTEXT);
 }
 
 RealTimeSimulator::~RealTimeSimulator() = default;
@@ -77,14 +62,6 @@ RealTimeSimulator::~RealTimeSimulator() = default;
 void
 RealTimeSimulator::DoDispose()
 {
-    {
-        std::lock_guard lock(m_inboxMutex);
-        for (const Foreign& foreign : m_inbox)
-        {
-            foreign.event->Unref();
-        }
-        m_inbox.clear();
-    }
     while (m_events && !m_events->IsEmpty())
     {
         m_events->RemoveNext().impl->Unref();
@@ -165,20 +142,8 @@ RealTimeSimulator::ScheduleWithContext(uint32_t context, const Time& delay, Even
         Insert(m_currentTs + wait, context, event);
         return;
     }
-    bool first;
-    {
-        std::lock_guard lock(m_inboxMutex);
-        first = m_inbox.empty();
-        // The origin may not be read here before the loop has seen Begin(); the loop adds the present time instead.
-        m_inbox.push_back({context, wait, event});
-        m_inboxFilled.store(true, std::memory_order_release);
-    }
-    if (first)
-    {
-        uint64_t one = 1;
-        // Only an overflowing counter could refuse, and then the loop wakes anyway.
-        [[maybe_unused]] auto written = ::write(m_wake.Get(), &one, sizeof(one));
-    }
+    // The thread may know neither the present simulation time nor whether it runs yet; the loop does.
+    m_inbox.Put({context, wait, event});
 }
 
 EventId
@@ -285,39 +250,10 @@ RealTimeSimulator::Stop(const Time& delay)
     return Simulator::Schedule(delay, &Simulator::Stop);
 }
 
-void
-RealTimeSimulator::AddPollable(int fd, uint32_t events, Pollable* pollable, uint32_t context)
+PollSet&
+RealTimeSimulator::GetPollSet()
 {
-    if (m_watches.size() <= static_cast<size_t>(fd))
-    {
-        m_watches.resize(fd + 1);
-    }
-    Watch& watch = m_watches[fd];
-    watch.pollable = pollable;
-    watch.context = context;
-    epoll_event event{};
-    event.events = events;
-    event.data.u64 = (uint64_t{watch.generation} << 32) | static_cast<uint32_t>(fd);
-    NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, fd, &event) != 0,
-                    "descriptor " << fd << " cannot be watched: " << std::strerror(errno));
-}
-
-void
-RealTimeSimulator::ModifyPollable(int fd, uint32_t events)
-{
-    epoll_event event{};
-    event.events = events;
-    event.data.u64 = (uint64_t{m_watches[fd].generation} << 32) | static_cast<uint32_t>(fd);
-    NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), EPOLL_CTL_MOD, fd, &event) != 0,
-                    "descriptor " << fd << " cannot be watched: " << std::strerror(errno));
-}
-
-void
-RealTimeSimulator::RemovePollable(int fd)
-{
-    epoll_ctl(m_epoll.Get(), EPOLL_CTL_DEL, fd, nullptr);
-    m_watches[fd].pollable = nullptr;
-    ++m_watches[fd].generation;
+    return m_pollSet;
 }
 
 void
@@ -396,7 +332,7 @@ RealTimeSimulator::RunInitialization()
 void
 RealTimeSimulator::RunDueEvents()
 {
-    for (unsigned count = 0; count < EVENTS_PER_TURN && !m_stop && !m_events->IsEmpty(); ++count)
+    for (unsigned count = 0; count < EVENTS_IN_A_ROW && !m_stop && !m_events->IsEmpty(); ++count)
     {
         uint64_t due = m_events->PeekNext().key.m_ts;
         uint64_t now = RealNow();
@@ -425,29 +361,18 @@ RealTimeSimulator::Beat()
 void
 RealTimeSimulator::DrainInbox()
 {
-    if (!m_inboxFilled.load(std::memory_order_acquire))
+    for (const EventInbox::Entry& entry : m_inbox.Take())
     {
-        return;
-    }
-    {
-        std::lock_guard lock(m_inboxMutex);
-        m_drained.swap(m_inbox);
-        m_inboxFilled.store(false, std::memory_order_relaxed);
-    }
-    uint64_t now = std::max(m_currentTs, RealNow());
-    for (const Foreign& foreign : m_drained)
-    {
-        if (m_begun || foreign.delay > 0)
+        if (m_begun || entry.delayNs > 0)
         {
-            Insert(now + foreign.delay, foreign.context, foreign.event);
+            Insert(std::max(m_currentTs, RealNow()) + entry.delayNs, entry.context, entry.event);
             continue;
         }
         // Time stands still: what comes now is executed at once, behind closed doors, and not kept for time 0.
-        m_currentContext = foreign.context;
-        foreign.event->Invoke();
-        foreign.event->Unref();
+        m_currentContext = entry.context;
+        entry.event->Invoke();
+        entry.event->Unref();
     }
-    m_drained.clear();
 }
 
 int64_t
@@ -489,33 +414,17 @@ RealTimeSimulator::AdvanceToArrival()
 void
 RealTimeSimulator::WaitAndServe()
 {
-    std::array<epoll_event, READY_PER_TURN> ready;
-    int64_t wait = GetWaitNs();
-    timespec timeout{wait / 1'000'000'000, wait % 1'000'000'000};
-    int count =
-        epoll_pwait2(m_epoll.Get(), ready.data(), READY_PER_TURN, wait == FOREVER ? nullptr : &timeout, nullptr);
-    NS_ABORT_MSG_IF(count < 0 && errno != EINTR,
-                    "epoll_pwait2: " << std::strerror(errno) << " (it needs Linux 5.11 or later)");
-    for (int index = 0; index < count && !m_stop; ++index)
-    {
-        auto fd = static_cast<int>(ready[index].data.u64 & 0xffffffff);
-        auto generation = static_cast<uint32_t>(ready[index].data.u64 >> 32);
-        if (fd == m_wake.Get())
+    m_pollSet.WaitAndServe(GetWaitNs(), [this](uint32_t context) {
+        // Between two descriptors what is due by now: the frames of one must not delay the events of another.
+        if (m_begun)
         {
-            uint64_t value;
-            [[maybe_unused]] auto got = ::read(fd, &value, sizeof(value));
-            continue;
-        }
-        // A handler earlier in this turn may have removed it, or put another in its place.
-        const Watch watch = m_watches[fd];
-        if (watch.pollable == nullptr || watch.generation != generation)
-        {
-            continue;
+            RunDueEvents();
+            FlushAll();
         }
         AdvanceToArrival();
-        m_currentContext = watch.context;
-        watch.pollable->HandleReady(ready[index].events);
-    }
+        m_currentContext = context;
+        return !m_stop;
+    });
 }
 
 void

@@ -4,8 +4,9 @@
 #ifndef QEMUNET_REAL_TIME_SIMULATOR_H
 #define QEMUNET_REAL_TIME_SIMULATOR_H
 
+#include "event-inbox.h"
 #include "lag-histogram.h"
-#include "unique-fd.h"
+#include "poll-set.h"
 
 #include "ns3/event-impl.h"
 #include "ns3/object-factory.h"
@@ -13,29 +14,13 @@
 #include "ns3/scheduler.h"
 #include "ns3/simulator-impl.h"
 
-#include <atomic>
 #include <functional>
 #include <list>
-#include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
 namespace ns3::qemunet
 {
-
-/** Something with a descriptor that the simulator's loop watches. */
-class Pollable
-{
-  public:
-    virtual ~Pollable() = default;
-    /**
-     * Its descriptor is ready. Do a bounded amount of work: what is left makes it ready again.
-     *
-     * @param events As of epoll.
-     */
-    virtual void HandleReady(uint32_t events) = 0;
-};
 
 /** Something that collects work and does it once at the end of a turn of the loop. */
 class Flushable
@@ -88,26 +73,8 @@ class RealTimeSimulator : public SimulatorImpl
     uint32_t GetContext() const override;
     uint64_t GetEventCount() const override;
 
-    /**
-     * Watch a descriptor. It must be removed before it is closed.
-     *
-     * @param fd The descriptor, in level-triggered epoll.
-     * @param events As of epoll.
-     * @param pollable Called when it is ready.
-     * @param context ns-3 context (node id) in which it is called.
-     */
-    void AddPollable(int fd, uint32_t events, Pollable* pollable, uint32_t context);
-
-    /**
-     * @param fd A descriptor that is watched.
-     * @param events What to watch it for from now on.
-     */
-    void ModifyPollable(int fd, uint32_t events);
-
-    /**
-     * @param fd The descriptor to watch no longer.
-     */
-    void RemovePollable(int fd);
+    /** @returns The descriptors that the loop watches. */
+    PollSet& GetPollSet();
 
     /**
      * @param flushable Flush it at the end of this turn. It asks once a turn at most.
@@ -142,22 +109,6 @@ class RealTimeSimulator : public SimulatorImpl
     void DoDispose() override;
 
   private:
-    /** One watched descriptor. */
-    struct Watch
-    {
-        Pollable* pollable{nullptr}; //!< Whom to call, nullptr if not watched.
-        uint32_t context{0};         //!< In which context.
-        uint32_t generation{0};      //!< Tells a descriptor from a later one of the same number.
-    };
-
-    /** An event from another thread. */
-    struct Foreign
-    {
-        uint32_t context; //!< Its context.
-        uint64_t delay;   //!< When it is due, from when the loop sees it.
-        EventImpl* event; //!< The event.
-    };
-
     uint32_t Insert(uint64_t ts, uint32_t context, EventImpl* event);
     void ExecuteNext();
     void RunInitialization();
@@ -181,16 +132,10 @@ class RealTimeSimulator : public SimulatorImpl
     uint64_t m_eventCount{0};                //!< Events executed.
     std::function<void()> m_prepared;        //!< See SetPrepared().
 
-    UniqueFd m_epoll;                        //!< All descriptors.
-    std::vector<Watch> m_watches;            //!< By descriptor.
+    PollSet m_pollSet;                       //!< All descriptors.
     std::vector<Flushable*> m_flushables;    //!< To flush at the end of this turn.
-
     std::thread::id m_thread;                //!< The thread of the simulation.
-    UniqueFd m_wake;                         //!< eventfd: the inbox has something.
-    std::mutex m_inboxMutex;                 //!< Guards m_inbox.
-    std::vector<Foreign> m_inbox;            //!< Events of other threads.
-    std::vector<Foreign> m_drained;          //!< The inbox's other half, to keep its memory.
-    std::atomic<bool> m_inboxFilled{false};  //!< Cheap question whether to look.
+    EventInbox m_inbox;                      //!< Events of other threads.
 
     LagHistogram m_lag;                      //!< How late events ran.
     Time m_heartbeat;                        //!< Attribute.

@@ -1,0 +1,395 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+
+/**
+ * @file
+ * The native part in one process, for the sanitizers: real sockets, real time, the test plays guests and controller in
+ * threads of its own. `qemunet-native-test [frames]`: how many random frames go through each kind of device.
+ */
+
+#include "../../qemunet/native/helper/control-server.h"
+#include "../../qemunet/native/helper/network.h"
+
+#include "ns3/node-list.h"
+#include "ns3/simulator.h"
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <iostream>
+#include <poll.h>
+#include <random>
+#include <sys/socket.h>
+#include <thread>
+
+using namespace ns3;
+using namespace ns3::qemunet;
+
+namespace
+{
+
+/** End the test program if something does not hold. */
+#define CHECK(condition)                                                                                       \
+    do                                                                                                         \
+    {                                                                                                          \
+        if (!(condition))                                                                                      \
+        {                                                                                                      \
+            std::cerr << __FILE__ << ":" << __LINE__ << ": " #condition " does not hold" << std::endl;         \
+            std::exit(1);                                                                                      \
+        }                                                                                                      \
+    } while (false)
+
+/** A connected pair of sockets. */
+struct Pair
+{
+    explicit Pair(int type)
+    {
+        std::array<int, 2> fds;
+        CHECK(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds.data()) == 0);
+        ours = UniqueFd(fds[0]);
+        theirs = UniqueFd(fds[1]);
+    }
+
+    UniqueFd ours;   //!< The test's end.
+    UniqueFd theirs; //!< The simulation's end.
+};
+
+/** The controller's end of the control socket. */
+class Controller
+{
+  public:
+    explicit Controller(int fd)
+        : m_fd(fd)
+    {
+    }
+
+    /** Send a request, with a descriptor if it is not negative. */
+    void Send(const std::vector<std::byte>& bytes, int fd = -1) const
+    {
+        iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        msghdr header{};
+        header.msg_iov = &vector;
+        header.msg_iovlen = 1;
+        if (fd >= 0)
+        {
+            header.msg_control = control.data();
+            header.msg_controllen = control.size();
+            cmsghdr* part = CMSG_FIRSTHDR(&header);
+            part->cmsg_level = SOL_SOCKET;
+            part->cmsg_type = SCM_RIGHTS;
+            part->cmsg_len = CMSG_LEN(sizeof(int));
+            std::memcpy(CMSG_DATA(part), &fd, sizeof(int));
+        }
+        CHECK(::sendmsg(m_fd, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+    }
+
+    /** Wait for a message of a type, passing over others. */
+    std::vector<std::byte> Await(ControlType type) const
+    {
+        while (true)
+        {
+            std::vector<std::byte> bytes(CONTROL_MAX_BYTES);
+            ssize_t size = ::recv(m_fd, bytes.data(), bytes.size(), 0);
+            CHECK(size >= static_cast<ssize_t>(sizeof(ControlHeader)));
+            bytes.resize(size);
+            ControlHeader header;
+            std::memcpy(&header, bytes.data(), sizeof(header));
+            if (header.type == static_cast<uint16_t>(type))
+            {
+                return bytes;
+            }
+        }
+    }
+
+    /** Send a request with a number and a descriptor, and wait until it is done. */
+    void Attach(ControlType type, uint32_t number, int fd) const
+    {
+        Send(ControlWriter(type, 1).Add(NumberBody{number}).Take(), fd);
+        Await(ControlType::OK);
+    }
+
+    /** Start the simulation. */
+    void Start() const
+    {
+        Send(ControlWriter(ControlType::START, 2).Take());
+        Await(ControlType::STARTED);
+    }
+
+    /** Wait until a request went all the way through the loop. */
+    void Synchronize() const
+    {
+        Send(ControlWriter(ControlType::COUNTERS, 3).Take());
+        Await(ControlType::OK);
+    }
+
+  private:
+    int m_fd; //!< The socket.
+};
+
+/** Run a network with a controller in a thread; it is stopped when the controller returns. */
+void
+RunWith(Network& network, const std::function<void(const Controller&)>& control)
+{
+    Pair pair(SOCK_SEQPACKET);
+    std::thread controller([&] {
+        Controller self(pair.ours.Get());
+        self.Await(ControlType::READY);
+        control(self);
+        self.Send(ControlWriter(ControlType::STOP, 77).Take());
+        self.Await(ControlType::LAG);
+    });
+    auto stopId = ControlServer(network, pair.theirs.Get()).Run();
+    controller.join();
+    CHECK(stopId == 77U);
+}
+
+/** Two nodes with a door each on a link of a kind. */
+std::unique_ptr<Network>
+MakePair(bool csma, const Impairments& impairments)
+{
+    auto network = std::make_unique<Network>("qemunet", 1, false);
+    network->AddNode("a");
+    network->AddNode("b");
+    if (csma)
+    {
+        uint32_t link = network->AddCsma(1500, impairments);
+        network->AddCsmaEnd(link, 0, "");
+        network->AddCsmaEnd(link, 1, "");
+    }
+    else
+    {
+        network->AddWire({0, 1}, {"", ""}, 1500, {impairments, impairments});
+    }
+    network->AddDoor(0, 0, 0);
+    network->AddDoor(1, 1, 0);
+    return network;
+}
+
+void
+TestLagHistogram()
+{
+    LagHistogram lag;
+    CHECK(lag.GetQuantileNs(0.5) == 0);
+    for (int64_t value = 1; value <= 1000; ++value)
+    {
+        lag.Record(value * 1000, static_cast<uint64_t>(value));
+    }
+    lag.Record(-5, 0);
+    CHECK(lag.GetCount() == 1001 && lag.GetMaxNs() == 1'000'000 && lag.GetMaxAtNs() == 1000);
+    CHECK(lag.GetQuantileNs(0.5) >= 500'000 && lag.GetQuantileNs(0.5) <= 500'000 * 1.07);
+    CHECK(lag.GetQuantileNs(1) == 1'000'000);
+    lag.Record(INT64_MAX, 1);
+    CHECK(lag.GetQuantileNs(1) == INT64_MAX);
+}
+
+/** Frames of random length and content: nothing may break, and every one is accounted for. */
+void
+TestRandomFrames(bool csma, const Impairments& impairments, unsigned count)
+{
+    auto network = MakePair(csma, impairments);
+    std::atomic<bool> done{false};
+    uint64_t received = 0;
+    RunWith(*network, [&](const Controller& controller) {
+        Pair a(SOCK_DGRAM);
+        Pair b(SOCK_DGRAM);
+        controller.Attach(ControlType::ATTACH_DOOR, 0, a.theirs.Get());
+        controller.Attach(ControlType::ATTACH_DOOR, 1, b.theirs.Get());
+        controller.Start();
+        std::thread reader([&] {
+            std::vector<std::byte> bytes(65536);
+            while (!done)
+            {
+                pollfd ready{b.ours.Get(), POLLIN, 0};
+                if (::poll(&ready, 1, 20) == 1 && ::recv(b.ours.Get(), bytes.data(), bytes.size(), MSG_DONTWAIT) >= 0)
+                {
+                    ++received;
+                }
+            }
+        });
+        std::mt19937 random(1);
+        std::vector<uint8_t> bytes(9000);
+        for (auto& byte : bytes)
+        {
+            byte = static_cast<uint8_t>(random());
+        }
+        for (unsigned index = 0; index < count; ++index)
+        {
+            // Mostly of plausible length, some short, some giant; the type field sweeps lengths and EtherTypes.
+            size_t size = index % 16 == 0 ? random() % bytes.size() : random() % 1600;
+            bytes[12] = static_cast<uint8_t>(index % 3 == 0 ? random() % 6 : random());
+            bytes[13] = static_cast<uint8_t>(random());
+            CHECK(::send(a.ours.Get(), bytes.data(), size, 0) == static_cast<ssize_t>(size));
+        }
+        controller.Synchronize();
+        done = true;
+        reader.join();
+        controller.Synchronize();
+    });
+    const DoorCounters& in = network->GetDoors().at(0)->GetCounters();
+    const DoorCounters& out = network->GetDoors().at(1)->GetCounters();
+    CHECK(in.inFrames + in.inMalformed == count);
+    CHECK(in.inMalformed > count / 40 && in.inFrames > count / 2);
+    CHECK(received > 0 && received <= out.outFrames);
+    if (!csma)
+    {
+        const LinkCounters& link = network->GetLinks()[0].wire->GetDirection(0).GetCounters();
+        CHECK(link.sentFrames == in.inFrames);
+        CHECK(link.deliveredFrames + link.droppedLoss + link.droppedQueue <= link.sentFrames + link.duplicated);
+    }
+}
+
+/** Other threads schedule while the loop runs: each event runs once, in the simulation's thread. */
+void
+TestForeignThreads()
+{
+    auto network = MakePair(false, {});
+    constexpr unsigned THREADS = 4;
+    constexpr unsigned EVENTS = 20000;
+    unsigned executed = 0;
+    RunWith(*network, [&](const Controller& controller) {
+        controller.Start();
+        std::vector<std::thread> threads;
+        for (unsigned number = 0; number < THREADS; ++number)
+        {
+            threads.emplace_back([&] {
+                for (unsigned index = 0; index < EVENTS; ++index)
+                {
+                    Simulator::ScheduleWithContext(index % 2, MicroSeconds(index % 50), [&] { ++executed; });
+                }
+            });
+        }
+        for (std::thread& thread : threads)
+        {
+            thread.join();
+        }
+        controller.Send(ControlWriter(ControlType::COUNTERS, 3).Take());
+        std::vector<std::byte> lag = controller.Await(ControlType::LAG);
+        LagBody body;
+        std::memcpy(&body, lag.data() + sizeof(ControlHeader), sizeof(body));
+        while (body.events < uint64_t{THREADS} * EVENTS)
+        {
+            controller.Await(ControlType::OK);
+            controller.Send(ControlWriter(ControlType::COUNTERS, 3).Take());
+            lag = controller.Await(ControlType::LAG);
+            std::memcpy(&body, lag.data() + sizeof(ControlHeader), sizeof(body));
+        }
+    });
+    CHECK(executed == THREADS * EVENTS);
+}
+
+/** Messages of random content, with and without descriptors: refused, and nothing is left open. */
+void
+TestRandomMessages(unsigned count)
+{
+    auto network = MakePair(false, {});
+    RunWith(*network, [&](const Controller& controller) {
+        Pair door(SOCK_DGRAM);
+        std::mt19937 random(2);
+        for (unsigned index = 0; index < count; ++index)
+        {
+            ControlWriter writer(static_cast<ControlType>(random() % 80), 5);
+            if (random() % 79 == 0)
+            {
+                writer = ControlWriter(ControlType::SET_LINK, 5);
+                writer.Add(SetLinkBody{0, 0, 1 + random() % 3, {}, {}});
+            }
+            std::vector<std::byte> bytes = writer.Take();
+            for (unsigned extra = random() % 200; extra > 0; --extra)
+            {
+                bytes.push_back(static_cast<std::byte>(random()));
+            }
+            ControlHeader header;
+            std::memcpy(&header, bytes.data(), sizeof(header));
+            if (header.type == static_cast<uint16_t>(ControlType::STOP))
+            {
+                continue;
+            }
+            if (index % 7 == 0)
+            {
+                bytes[random() % sizeof(header.version)] = static_cast<std::byte>(random());
+            }
+            controller.Send(bytes, index % 5 == 0 ? door.theirs.Get() : -1);
+            if (index % 256 == 0)
+            {
+                controller.Synchronize();
+            }
+        }
+        controller.Synchronize();
+    });
+}
+
+/** Firing, among consoles one that nobody reads. */
+void
+TestFire()
+{
+    auto network = MakePair(false, {});
+    RunWith(*network, [&](const Controller& controller) {
+        std::vector<Pair> consoles;
+        for (uint32_t number = 0; number < 20; ++number)
+        {
+            consoles.emplace_back(SOCK_STREAM);
+            controller.Attach(ControlType::ATTACH_CONSOLE, number, consoles.back().theirs.Get());
+        }
+        std::vector<char> full(4096);
+        while (::send(consoles[3].theirs.Get(), full.data(), full.size(), MSG_DONTWAIT) > 0)
+        {
+        }
+        controller.Start();
+        ControlWriter writer(ControlType::FIRE, 6);
+        writer.Add(FireBody{5'000'000, 20});
+        for (uint32_t number = 0; number < 20; ++number)
+        {
+            writer.Add(number);
+        }
+        controller.Send(writer.Take());
+        std::vector<std::byte> fired = controller.Await(ControlType::FIRED);
+        int64_t last = 0;
+        for (uint32_t number = 0; number < 20; ++number)
+        {
+            FiredConsole console;
+            std::memcpy(&console,
+                        fired.data() + sizeof(ControlHeader) + sizeof(FiredBody) + number * sizeof(console),
+                        sizeof(console));
+            CHECK(console.console == number && (console.error != 0) == (number == 3) && console.writtenNs >= last);
+            last = console.writtenNs;
+        }
+    });
+}
+
+/** The controller goes away without a word. */
+void
+TestControllerGone()
+{
+    auto network = MakePair(false, {});
+    Pair pair(SOCK_SEQPACKET);
+    pair.ours = UniqueFd();
+    CHECK(!ControlServer(*network, pair.theirs.Get()).Run());
+}
+
+} // namespace
+
+int
+main(int argc, char** argv)
+{
+    unsigned frames = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 100000;
+    TestLagHistogram();
+    Impairments bad;
+    bad.rateBps = 1'000'000'000;
+    bad.delayNs = 1'000'000;
+    bad.jitterNs = 500'000;
+    bad.loss = bad.duplicate = bad.reorder = 0.1;
+    bad.queueFrames = 50;
+    TestRandomFrames(false, {}, frames);
+    TestRandomFrames(false, bad, frames);
+    TestRandomFrames(true, {}, frames);
+    TestForeignThreads();
+    TestRandomMessages(frames / 5);
+    TestFire();
+    TestControllerGone();
+    std::cout << "native tests passed" << std::endl;
+    return 0;
+}
