@@ -6,6 +6,7 @@ in its hint. A ``layer`` says which part failed; it is what ``run.json`` records
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 
@@ -146,3 +147,8 @@ class BrokenBarrierError(TaskError):
 
 class ExperimentError(InputError):
     """An experiment file that does not load, or has no ``experiment``."""
+
+
+def install_command(package: str) -> str:
+    """The command that installs a package of Debian's or Ubuntu's, as this user has to type it; made for hints."""
+    return f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install -y {package}"

@@ -1,4 +1,4 @@
-"""The little that other parts need to know of a process started in the Run's namespaces.
+"""What every part may need to know of processes: those started in the Run's namespaces, and whether one still runs.
 
 ``host`` implements these Protocols; ``guest`` and ``simulation`` use them without importing ``host``.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 
@@ -52,3 +53,24 @@ class Spawner(Protocol):
             MissingRequirement: the program is not there.
             HostError: it could not be started.
         """
+
+
+def process_stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the third (state) on; None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the program's name in parentheses and may hold anything, parentheses included.
+    return text.rpartition(")")[2].split()
+
+
+def process_start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None if there is none, or only a zombie."""
+    fields = process_stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def process_alive(pid: int, start_ticks: int) -> bool:
+    """Whether the process that had this id and started then still runs; a zombie does not."""
+    return process_start_ticks(pid) == start_ticks

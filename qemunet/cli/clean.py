@@ -16,11 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Remove leftovers and mark cut runs as interrupted."""
+    from qemunet.guest.files import cache_directory
     from qemunet.host.leftovers import leftovers
     from qemunet.results.record import cut_runs, mark_interrupted
 
     count = 0
-    for leftover in leftovers():
+    for leftover in leftovers(cache=cache_directory()):
         count += 1
         print(f"{'would remove' if arguments.dry_run else 'removed'} {leftover.what}")
         if not arguments.dry_run:

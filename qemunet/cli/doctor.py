@@ -14,9 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Look at everything; the exit status is 3 if something required is missing."""
+    from qemunet.guest.files import cache_directory
     from qemunet.host.doctor import check_requirements
 
-    requirements = check_requirements()
+    requirements = check_requirements(cache=cache_directory())
     missing = [entry for entry in requirements if entry.importance == "required" and not entry.present]
     if arguments.json:
         print(json.dumps([asdict(entry) for entry in requirements], indent=2))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from qemunet.errors import HostError, MissingRequirement
+from qemunet.errors import HostError, MissingRequirement, install_command
 from qemunet.progress import Progress
 
 _LOCK_POLL_S = 0.05
@@ -31,7 +31,7 @@ def require_program(name: str, *, package: str) -> str:
     """
     path = shutil.which(name)
     if path is None:
-        raise MissingRequirement(f"the program {name} is not installed", hint=f"apt-get install {package}")
+        raise MissingRequirement(f"the program {name} is not installed", hint=install_command(package))
     return path
 
 

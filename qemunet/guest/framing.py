@@ -10,7 +10,8 @@ replaces it by a fresh one with a few short functions, and then uses only these:
 * ``q_b`` is the same for a Daemon, ``q_k`` signals and looks at one, ``q_o`` prints what one wrote.
 * ``q_g`` signals what runs in the foreground of another console.
 
-A command's output goes through a named pipe and a relay (``cat``) to the console, the end mark behind it in the same
+The begin mark is written once the pipe to the relay is open: from then on a key stroke meets the command, never the
+shell that is about to start it. A command's output goes through a named pipe and a relay (``cat``) to the console, the end mark behind it in the same
 pipe: nothing can overtake it. A process that a command leaves behind keeps that pipe; before the next command the relay
 is taken off the console and the pipe is emptied elsewhere, so nothing of it gets into a later frame, and no SIGPIPE
 ends it. The command itself is a shell of its own below a subshell that waits for it: ``exit``, ``exec``, ``kill $$``
@@ -55,6 +56,7 @@ q_l='{stray}'
 [ -w "$q_l" ] || q_l=/dev/null
 for q_d in /run /tmp /dev/shm /dev; do q_d=$q_d/{directory}; [ -d "$q_d" ] || mkdir -m 700 "$q_d" && break; done
 q_z() {{
+ [ "$q_w" ] && return
  [ "$q_p" ] && [ "/proc/$q_p/fd/0" -ef "$q_d/f" ] && {{
   {{ cat <&5 >"$q_l" 4<&- 5<&- & }} 4<>"$q_d/f" 5<"$q_d/f"
   kill -9 "$q_p"; wait "$q_p"; rm -f "$q_d/f"; }}
@@ -65,7 +67,7 @@ q_y() {{ q_1; }}
 [ "$BASH_VERSION" ] && q_y() {{ ( trap : INT QUIT TERM; q_1; exit $? ) 2>/dev/null; }}
 q_x() {{ if [ "$q_i" ]; then printf %b "$q_i" | {{ trap : INT QUIT TERM; q_y; }}; else q_y </dev/null; fi; }}
 q_a() {{
- [ "$q_w" ] || q_z
+ q_z
  [ "${{#q_v}} ${{#q_e}} ${{#q_i}}" = "$3 $4 $5" ] || {{ printf '\036q%s bad\n' "$1"; q_c=1; return; }}
  case $2 in *v*) q_v=$(printf %b "$q_v");; esac
  case $2 in *e*) q_e=$(printf %b "$q_e");; esac
@@ -76,9 +78,12 @@ q_a() {{
 }}
 q_r() {{
  [ "$3$q_c" ] && {{ printf '\036q%s -\n' "$2"; return; }}
- q_f=$q_d/f q_w=; [ -p "$q_f" ] || q_f=/dev/tty
- printf '\036q%s\n' "$1"
- {{ q_x; q_t=$?; printf '\036q%s %s\n' "$2" "$q_t" || printf '\036q%s %s lost\n' "$2" "$q_t" >&0; }} >"$q_f"
+ q_w= q_t=
+ while [ -z "$q_t" ]; do
+  q_f=$q_d/f; [ -p "$q_f" ] || q_f=/dev/tty
+  {{ printf '\036q%s\n' "$1" >&0; q_x; q_t=$?
+  printf '\036q%s %s\n' "$2" "$q_t" || printf '\036q%s %s lost\n' "$2" "$q_t" >&0; }} >"$q_f"
+ done
 }}
 q_b() {{
  [ "$4$q_c" ] && {{ printf '\036q%s -\n' "$2"; return; }}

@@ -19,7 +19,14 @@ from typing import Any, Literal
 
 import trio
 
-from qemunet.errors import GuestBootTimeout, GuestError, GuestExitedError, MissingRequirement, QemunetError
+from qemunet.errors import (
+    GuestBootTimeout,
+    GuestError,
+    GuestExitedError,
+    MissingRequirement,
+    QemunetError,
+    install_command,
+)
 from qemunet.guest.qmp import Event, Qmp, QmpFailed
 from qemunet.plan.model import GuestPlan
 from qemunet.process import Process, Spawner
@@ -84,7 +91,7 @@ def require_qemu(program: str) -> None:
     """
     if shutil.which(program) is None:
         package = _PROGRAM_PACKAGES.get(program, "qemu-system-misc")
-        raise MissingRequirement(f"the program {program} is not installed", hint=f"apt-get install {package}")
+        raise MissingRequirement(f"the program {program} is not installed", hint=install_command(package))
 
 
 class QemuMachine:

@@ -6,8 +6,11 @@ been armed must then be told to ``stop`` before the shell is used again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+import struct
+import termios
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -404,6 +407,9 @@ def pty_killer(master: int) -> Killer:
 
     async def kill(signal: int) -> None:
         with suppress(OSError):
-            os.killpg(os.tcgetpgrp(master), signal)
+            (session,) = struct.unpack("i", fcntl.ioctl(master, termios.TIOCGSID, bytes(4)))
+            group = os.tcgetpgrp(master)
+            if group != session:  # The shell itself leads the session; with nothing in the foreground it is to live.
+                os.killpg(group, signal)
 
     return kill

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from qemunet import native
-from qemunet.errors import MissingRequirement
+from qemunet.errors import MissingRequirement, install_command
 from qemunet.host import probe, remedies, software
 from qemunet.plan.model import Plan
 
@@ -96,7 +96,7 @@ def require(requirements: Iterable[Requirement]) -> None:
 def _python() -> Requirement:
     wanted = ".".join(map(str, MINIMAL_PYTHON))
     present = sys.version_info[:2] >= MINIMAL_PYTHON
-    remedy = None if present else remedies.install("python3 python3-venv") + f" (Debian 12, Ubuntu 24.04: {wanted})"
+    remedy = None if present else install_command("python3 python3-venv") + f" (Debian 12, Ubuntu 24.04: {wanted})"
     return Requirement("Python", "everything", "required", present, sys.version.split()[0], remedy)
 
 
@@ -138,7 +138,7 @@ def _image_programs(importance: Importance) -> Requirement:
     remedy = None
     if missing:
         packages = sorted({remedies.PROGRAM_PACKAGES[program] for program in missing})
-        remedy = remedies.install(" ".join(packages)) + " (images are built from Debian packages, on Debian or Ubuntu)"
+        remedy = install_command(" ".join(packages)) + " (images are built from Debian packages, on Debian or Ubuntu)"
     detail = f"not installed: {', '.join(missing)}" if missing else _list(IMAGE_PROGRAMS)
     return Requirement("image tools", "building guest images", importance, not missing, detail, remedy)
 

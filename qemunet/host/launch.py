@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from qemunet.process import process_alive, process_start_ticks
+
 INIT_PROGRAM = Path(__file__).with_name("init.py")
 """The program; its last components in a command line mark an init of qemunet's."""
 
@@ -46,33 +48,12 @@ class ControllerIdentity:
     @property
     def alive(self) -> bool:
         """Whether the process runs; meaningless unless ``visible``."""
-        return controller_alive(self.pid, self.start_ticks)
+        return process_alive(self.pid, self.start_ticks)
 
 
 def own_identity() -> ControllerIdentity:
     """The identity of this process."""
     return ControllerIdentity(os.getpid(), process_start_ticks(os.getpid()) or 0, _own_pid_namespace())
-
-
-def controller_alive(pid: int, start_ticks: int) -> bool:
-    """Whether the process that had this id and started then still runs; a zombie does not."""
-    return process_start_ticks(pid) == start_ticks
-
-
-def process_start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None if there is none, or only a zombie."""
-    fields = process_stat(pid)
-    return None if fields is None or fields[0] in "ZX" else int(fields[19])
-
-
-def process_stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the third (state) on; None if there is no such process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the program's name in parentheses and may hold anything, parentheses included.
-    return text.rpartition(")")[2].split()
 
 
 def _own_pid_namespace() -> int:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from qemunet.errors import HostError
-from qemunet.host.launch import ControllerIdentity, parse_init_argv, process_stat
+from qemunet.host.launch import ControllerIdentity, parse_init_argv
+from qemunet.process import process_stat
 
 _STALE_AGE_S = 24 * 3600.0
 

@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from qemunet.errors import HostError, MissingRequirement
+from qemunet.errors import HostError, MissingRequirement, install_command
 from qemunet.host.linux import TUN_DEVICE, may_make_namespaces
 from qemunet.host.messages import Failure
 
@@ -53,11 +53,6 @@ def as_root(command: str) -> str:
     return command if os.geteuid() == 0 else f"sudo {command}"
 
 
-def install(package: str) -> str:
-    """The command that installs a package of Debian's or Ubuntu's."""
-    return as_root(f"apt-get install -y {package}")
-
-
 def qemu_package(arch: str, os_release: str | None = None) -> str | None:
     """The package of ``qemu-system-ARCH`` on this distribution, or None for an unknown architecture.
 
@@ -84,7 +79,7 @@ def program_remedy(program: str) -> str | None:
         package = qemu_package(name.removeprefix("qemu-system-"))
     else:
         package = PROGRAM_PACKAGES.get(name)
-    return install(package) if package else None
+    return install_command(package) if package else None
 
 
 def tun_remedy(number: int) -> str:

@@ -1,0 +1,1 @@
+"""Runs on disk: their record, and the verdict on their timing."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qemunet.errors import HostError
+from qemunet.process import process_alive, process_start_ticks
 
 SCHEMA = 1
 """Version of run.json's layout."""
@@ -156,7 +157,7 @@ def read_run(path: Path) -> dict[str, Any]:
     record = json.loads((path / "run.json").read_text(encoding="utf-8"))
     if not isinstance(record, dict) or "status" not in record:
         raise ValueError(f"{path / 'run.json'} is not the record of a run")
-    if record["status"] == "running" and not process_alive(record.get("process", {})):
+    if _is_cut(record):
         record["status"] = "interrupted"
     return record
 
@@ -169,11 +170,7 @@ def cut_runs(runs: Path) -> list[Path]:
             record = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if (
-            isinstance(record, dict)
-            and record.get("status") == "running"
-            and not process_alive(record.get("process", {}))
-        ):
+        if isinstance(record, dict) and _is_cut(record):
             found.append(file.parent)
     return found
 
@@ -186,19 +183,10 @@ def mark_interrupted(directory: Path) -> None:
 
 def this_process() -> dict[str, int]:
     """What tells this process from any later one with the same number: pid and start time in clock ticks."""
-    return {"pid": os.getpid(), "start_ticks": _start_ticks(os.getpid()) or 0}
+    return {"pid": os.getpid(), "start_ticks": process_start_ticks(os.getpid()) or 0}
 
 
-def process_alive(process: Mapping[str, int]) -> bool:
-    """Whether the process that ``this_process`` described still runs."""
-    pid = process.get("pid", 0)
-    return pid > 0 and _start_ticks(pid) == process.get("start_ticks")
-
-
-def _start_ticks(pid: int) -> int | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+def _is_cut(record: Mapping[str, Any]) -> bool:
+    """Whether a record says ``running`` although nobody writes it any more."""
+    process = record.get("process", {})
+    return record.get("status") == "running" and not process_alive(process.get("pid", 0), process.get("start_ticks", 0))

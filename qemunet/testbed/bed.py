@@ -15,6 +15,7 @@ from qemunet.progress import Progress
 from qemunet.results.fidelity import Measured
 from qemunet.results.record import RunDirectory
 from qemunet.simulation.report import SimulationReport
+from qemunet.tasks.chain import run_chain
 from qemunet.tasks.engine import Engine
 from qemunet.tasks.protocols import Observer, TaskEvent
 from qemunet.tasks.verbs import GuestVerbs
@@ -134,7 +135,7 @@ class Testbed:
         Raises:
             TaskError: the chain is longer than ``limit``; otherwise as ``run``.
         """
-        return await tasks.run_chain(self.run, first, limit=limit)
+        return await run_chain(self.run, first, limit=limit)
 
     async def sleep(self, duration_s: float) -> None:
         """Wait for a span of simulation time, in seconds."""

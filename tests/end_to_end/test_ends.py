@@ -69,7 +69,11 @@ def test_topology_with_a_mistake(bench: Bench, topology: str, message: str) -> N
 
 @pytest.mark.parametrize(
     ("text", "where"),
-    [("async def experiment(bed:\n    pass\n", "e.py:1:"), ("x = 1\n", "e.py: has no function"), ("1 / 0\n", "e.py:1:1:")],
+    [
+        ("async def experiment(bed:\n    pass\n", "e.py:1:"),
+        ("x = 1\n", "e.py: has no function"),
+        ("1 / 0\n", "e.py:1:1:"),
+    ],
     ids=["syntax", "no-experiment", "raises"],
 )
 def test_experiment_that_does_not_load(bench: Bench, text: str, where: str) -> None:
@@ -134,7 +138,9 @@ def running_task(bench: Bench, process: subprocess.Popen[str]) -> Path:
 
     def begun() -> bool:
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        return any(text.count('"started"') >= 2 for text in (p.read_text() for p in bench.runs.glob("*/*/events.jsonl")))
+        return any(
+            text.count('"started"') >= 2 for text in (p.read_text() for p in bench.runs.glob("*/*/events.jsonl"))
+        )
 
     wait_for(begun, lambda: "the Task did not begin")
     return single_run(bench).parent

@@ -59,7 +59,9 @@ def test_pair_on_a_wire(bench: Bench) -> None:
 @pytest.mark.parametrize("attach", ["native", "tapbridge"])
 def test_pair_on_csma_carries_what_the_wire_does(bench: Bench, attach: str) -> None:
     wire = faithful(bench, "-p", "delay=10us")["metrics"]["throughput_mbps"]
-    csma = faithful(bench, "-p", "link=csma", "-p", "delay=10us", "-p", f"attach={attach}")["metrics"]["throughput_mbps"]
+    csma = faithful(bench, "-p", "link=csma", "-p", "delay=10us", "-p", f"attach={attach}")["metrics"][
+        "throughput_mbps"
+    ]
     assert abs(csma / wire - 1) <= 0.1
 
 

@@ -87,8 +87,8 @@ class Controller
         CHECK(::sendmsg(m_fd, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
     }
 
-    /** Wait for a message of a type, passing over others. */
-    std::vector<std::byte> Await(ControlType type) const
+    /** Wait for a message of a type, and of an id if it is not 0, passing over others. */
+    std::vector<std::byte> Await(ControlType type, uint32_t id = 0) const
     {
         while (true)
         {
@@ -98,7 +98,7 @@ class Controller
             bytes.resize(size);
             ControlHeader header;
             std::memcpy(&header, bytes.data(), sizeof(header));
-            if (header.type == static_cast<uint16_t>(type))
+            if (header.type == static_cast<uint16_t>(type) && (id == 0 || header.id == id))
             {
                 return bytes;
             }
@@ -122,12 +122,13 @@ class Controller
     /** Wait until a request went all the way through the loop. */
     void Synchronize() const
     {
-        Send(ControlWriter(ControlType::COUNTERS, 3).Take());
-        Await(ControlType::OK);
+        Send(ControlWriter(ControlType::COUNTERS, ++m_lastId).Take());
+        Await(ControlType::OK, m_lastId);
     }
 
   private:
-    int m_fd; //!< The socket.
+    int m_fd;                        //!< The socket.
+    mutable uint32_t m_lastId{1000}; //!< Of Synchronize().
 };
 
 /** Run a network with a controller in a thread; it is stopped when the controller returns. */
@@ -295,7 +296,7 @@ TestRandomMessages(unsigned count)
             if (random() % 79 == 0)
             {
                 writer = ControlWriter(ControlType::SET_LINK, 5);
-                writer.Add(SetLinkBody{0, 0, 1 + random() % 3, {}, {}});
+                writer.Add(SetLinkBody{0, 0, static_cast<uint32_t>(1 + random() % 3), {}, {}});
             }
             std::vector<std::byte> bytes = writer.Take();
             for (unsigned extra = random() % 200; extra > 0; --extra)
@@ -360,6 +361,32 @@ TestFire()
     });
 }
 
+/** The stock simulator, whose control socket has a thread of its own. */
+void
+TestStockSimulator()
+{
+    auto network = std::make_unique<Network>("ns3", 1, false);
+    network->AddNode("a");
+    network->AddNode("b");
+    uint32_t link = network->AddCsma(1500, {});
+    network->AddCsmaEnd(link, 0, "");
+    network->AddCsmaEnd(link, 1, "");
+    RunWith(*network, [&](const Controller& controller) {
+        Pair console(SOCK_STREAM);
+        controller.Attach(ControlType::ATTACH_CONSOLE, 0, console.theirs.Get());
+        controller.Synchronize();
+        controller.Start();
+        for (int64_t atNs : {0, 1, 50'000'000})
+        {
+            controller.Send(ControlWriter(ControlType::FIRE, 6).Add(FireBody{atNs, 1}).Add(uint32_t{0}).Take());
+            controller.Await(ControlType::FIRED);
+            controller.Synchronize();
+        }
+        char newlines[4];
+        CHECK(::recv(console.ours.Get(), newlines, sizeof(newlines), 0) == 3);
+    });
+}
+
 /** The controller goes away without a word. */
 void
 TestControllerGone()
@@ -389,6 +416,7 @@ main(int argc, char** argv)
     TestForeignThreads();
     TestRandomMessages(frames / 5);
     TestFire();
+    TestStockSimulator();
     TestControllerGone();
     std::cout << "native tests passed" << std::endl;
     return 0;

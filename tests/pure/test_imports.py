@@ -42,7 +42,10 @@ def imports_of(path: Path) -> list[str]:
             assert node.level == 0, f"{path}: relative import"
             base = node.module or ""
             # `from qemunet import x` may name a module; `from qemunet.a import b` is held to a, or a.b where that is one.
-            names += [f"{base}.{alias.name}" if (PACKAGE / _file(f"{base}.{alias.name}")).exists() else base for alias in node.names]
+            names += [
+                f"{base}.{alias.name}" if (PACKAGE / _file(f"{base}.{alias.name}")).exists() else base
+                for alias in node.names
+            ]
     return names
 
 
@@ -84,7 +87,9 @@ def test_tasks_needs_trio_and_nothing_else() -> None:
 
 def test_importing_qemunet_loads_no_heavy_library() -> None:
     code = "import qemunet, sys; print(*sorted({m.split('.')[0] for m in sys.modules}))"
-    loaded = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    )
     assert loaded.isdisjoint({"ns", "cppyy", "pyroute2", "pexpect", "qemu", "networkx", "yaml", "rich"}), loaded
 
 

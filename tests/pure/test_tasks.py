@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import trio
@@ -20,6 +21,10 @@ from qemunet.tasks.protocols import TaskEvent
 from qemunet.tasks.task import Results
 from qemunet.tasks.verbs import GuestVerbs
 from tests.pure.shells import SHELLS, HostClock, Terminal, open_terminal
+
+
+class TaskStatus(Protocol):
+    def started(self) -> None: ...
 
 
 @dataclass
@@ -228,8 +233,9 @@ def test_a_guest_dies(tmp_path: Path) -> None:
     async def body(bed: Bed) -> None:
         async def kill() -> None:
             await trio.to_thread.run_sync(pipe.read_bytes)
-            while not bed.terminals["n1"].console.log.read_bytes().endswith(b"last words\n"):
-                await trio.lowlevel.checkpoint()
+            for node, words in (("n0", b"mine\n"), ("n1", b"last words\n")):
+                while not bed.terminals[node].console.log.read_bytes().endswith(words):
+                    await trio.lowlevel.checkpoint()
             await trio.testing.wait_all_tasks_blocked()
             bed.terminals["n1"].console.fail(GuestExitedError("n1 rebooted", node="n1", reason="reboot"))
 
@@ -265,7 +271,7 @@ def test_one_task_at_a_time_and_verbs_wait(tmp_path: Path) -> None:
     async def body(bed: Bed) -> None:
         ended: list[str] = []
 
-        async def first(*, task_status: trio.TaskStatus[None]) -> None:
+        async def first(*, task_status: TaskStatus) -> None:
             async with trio.open_nursery() as inner:
                 inner.start_soon(bed.run, Task("first", {"n0": f"cat {pipe}"}))
                 while "started" not in bed.kinds("n0"):

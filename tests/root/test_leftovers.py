@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from qemunet.host.launch import controller_alive, own_identity, process_start_ticks
+from qemunet.host.launch import own_identity
 from qemunet.host.leftovers import Leftover, leftovers, running_runs
 from qemunet.host.run_init import RunInit
+from qemunet.process import process_alive, process_start_ticks
 from tests.root.runs import Controller, Log, Watch, find_run, in_run
 
 StartController = Callable[..., Controller]
@@ -95,19 +96,19 @@ def test_a_controller_of_another_pid_namespace_is_not_judged(log: Log) -> None:
     in_run(body, label="test-elsewhere")
 
 
-def test_controller_alive_knows_a_reused_number_and_a_zombie() -> None:
+def test_process_alive_knows_a_reused_number_and_a_zombie() -> None:
     own = own_identity()
-    assert controller_alive(own.pid, own.start_ticks)
-    assert not controller_alive(own.pid, own.start_ticks + 1)
+    assert process_alive(own.pid, own.start_ticks)
+    assert not process_alive(own.pid, own.start_ticks + 1)
     child = subprocess.Popen(["sleep", "1000"])
     ticks = process_start_ticks(child.pid)
     assert ticks is not None
-    assert controller_alive(child.pid, ticks)
+    assert process_alive(child.pid, ticks)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not controller_alive(child.pid, ticks)
+    assert not process_alive(child.pid, ticks)
     child.wait()
-    assert not controller_alive(child.pid, ticks)
+    assert not process_alive(child.pid, ticks)
 
 
 @pytest.fixture

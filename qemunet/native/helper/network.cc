@@ -56,6 +56,7 @@ Network::~Network()
 {
     // Doors let go of the loop before the simulator ends.
     m_doors.clear();
+    Names::Clear();
     Simulator::Destroy();
 }
 

@@ -1,0 +1,120 @@
+"""Run directories and the verdict on timing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qemunet.errors import HostError
+from qemunet.results.fidelity import Limits, Measured, judge, limits_from_options
+from qemunet.results.record import (
+    OUTPUT_INLINE_BYTES,
+    RunDirectory,
+    cut_runs,
+    mark_interrupted,
+    read_run,
+    this_process,
+)
+
+
+def create(runs: Path, **record: Any) -> RunDirectory:
+    return RunDirectory.create(runs, "e", {"process": this_process(), **record})
+
+
+def test_numbers_go_up_and_are_never_shared(tmp_path: Path) -> None:
+    assert [create(tmp_path).number for _ in range(3)] == [1, 2, 3]
+    code = (
+        "import sys; from pathlib import Path; from qemunet.results.record import RunDirectory\n"
+        "for _ in range(20): print(RunDirectory.create(Path(sys.argv[1]), 'e', {}).number)"
+    )
+    racers = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    numbers = [int(line) for racer in racers for line in racer.communicate(timeout=60)[0].splitlines()]
+    assert sorted(numbers) == list(range(4, 84))
+
+
+def test_a_running_run_of_a_living_process_reads_as_running(tmp_path: Path) -> None:
+    run = create(tmp_path)
+    assert read_run(run.path)["status"] == "running"
+    run.end("passed", metrics={"x": 1})
+    record = read_run(run.path)
+    assert (record["status"], record["metrics"]) == ("passed", {"x": 1})
+    assert record["ended"] >= record["started"]
+
+
+def test_a_run_whose_process_is_gone_reads_as_interrupted(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from qemunet.results.record import *\n"
+        "RunDirectory.create(Path(sys.argv[1]), 'e', {'process': this_process()})"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+    path = tmp_path / "e" / "1"
+    assert json.loads((path / "run.json").read_text())["status"] == "running"
+    assert read_run(path)["status"] == "interrupted"
+    create(tmp_path)  # runs on
+    assert cut_runs(tmp_path) == [path]
+    mark_interrupted(path)
+    assert json.loads((path / "run.json").read_text())["status"] == "interrupted"
+    assert cut_runs(tmp_path) == []
+
+
+def test_long_and_undecodable_output(tmp_path: Path) -> None:
+    run = create(tmp_path)
+    raw = bytes(range(256))
+    run.command(raw.decode("utf-8", "surrogateescape"), node="a", command="x")
+    long = "y" * (OUTPUT_INLINE_BYTES + 1)
+    run.command(long, node="a", command="y")
+    run.end("passed")
+    short_line, long_line = map(json.loads, (run.path / "tasks.jsonl").read_text().splitlines())
+    assert short_line["output"].encode("utf-8", "surrogateescape") == raw
+    assert long_line["output"] is None
+    assert (run.path / long_line["output_path"]).read_text() == long
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HostError, match="cannot be written"):
+        create(tmp_path / "file" / "runs")
+
+
+GOOD = Measured(
+    lag_p50_ns=1,
+    lag_p99_ns=2,
+    lag_p999_ns=3,
+    lag_max_ns=4,
+    events=5,
+    door_frames=1000,
+    door_drops=0,
+    start_skews_ns=[9],
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"lag_p99_ns": Limits().lag_p99_ns + 1}, "lag p99"),
+        ({"lag_max_ns": Limits().lag_max_ns + 1}, "lag max"),
+        ({"door_drops": 2}, "2 of 1000 frames dropped"),
+        ({"start_skews_ns": [1, Limits().start_skew_ns + 1]}, "start skew"),
+    ],
+)
+def test_verdict(change: dict[str, Any], said: str | None) -> None:
+    fidelity = judge(replace(GOOD, **change), Limits())
+    assert fidelity["faithful"] is (said is None)
+    assert said is None or said in str(fidelity["reasons"])
+    json.dumps(fidelity)
+
+
+def test_limits_from_options() -> None:
+    limits = limits_from_options({"lag_p99": "5ms", "lag_max": "1s", "door_drops": "2%", "start_skew": "10us"})
+    assert limits == Limits(5_000_000, 1_000_000_000, 0.02, 10_000)
+    assert limits_from_options({}) == Limits()
