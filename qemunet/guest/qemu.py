@@ -188,7 +188,7 @@ async def open_qemu(
 ) -> AsyncIterator[QemuMachine]:
     """Start a machine, and end it when the context ends, whatever happened.
 
-    QEMU's own messages go to ``qemu/<node>.log`` in ``directory``, the kernel's to ``console/<node>-kernel.log``.
+    QEMU's own messages go to ``qemu/<node>.log`` in ``directory``, the kernel's to ``console/<node>.kernel.log``.
 
     Args:
         plan: Of the guest.
@@ -207,7 +207,7 @@ async def open_qemu(
     """
     require_qemu(plan.argv[0])
     log_path = directory / "qemu" / f"{plan.node}.log"
-    kernel_path = directory / "console" / f"{plan.node}-kernel.log"
+    kernel_path = directory / "console" / f"{plan.node}.kernel.log"
     for path in (log_path, kernel_path):
         path.parent.mkdir(parents=True, exist_ok=True)
     pairs = {name: socket.socketpair() for name in _CHANNELS}
@@ -233,17 +233,17 @@ async def open_qemu(
         try:
             async with trio.open_nursery() as nursery:
                 watch = _Watch(machine, qmp)
-                nursery.start_soon(watch.follow_process)
-                nursery.start_soon(watch.follow_kernel, kernel_stream)
+                nursery.start_soon(watch.keep, watch.follow_process)
+                nursery.start_soon(watch.keep, partial(watch.follow_kernel, kernel_stream))
                 try:
                     await _greet(machine, qmp, watch, log_path)
-                    nursery.start_soon(watch.follow_events)
+                    nursery.start_soon(watch.keep, watch.follow_events)
                     yield machine
                 except BaseException as error:  # noqa: BLE001 (raised again below)
                     failure = error
                 with trio.CancelScope(shield=True):
                     await _end(machine, qmp, watch)
-                nursery.cancel_scope.cancel()
+                watch.stop()
         finally:
             if failure is not None:
                 raise failure
@@ -262,7 +262,19 @@ class _Watch:
         self._kernel_read = trio.Event()
         self._events_read = trio.Event()
         self._events_read.set()
+        self._scopes: list[trio.CancelScope] = []
         self.exited = trio.Event()
+
+    async def keep(self, follow: Callable[[], Awaitable[None]]) -> None:
+        """Run one of the below until ``stop``: a cancelled machine must be watched until it has ended."""
+        with trio.CancelScope(shield=True) as scope:
+            self._scopes.append(scope)
+            await follow()
+
+    def stop(self) -> None:
+        """End whatever still runs."""
+        for scope in self._scopes:
+            scope.cancel()
 
     async def follow_process(self) -> None:
         """Until QEMU has ended and everything it said has been read."""

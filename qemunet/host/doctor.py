@@ -19,7 +19,7 @@ Importance = Literal["required", "optional", "information"]
 
 MINIMAL_PYTHON = (3, 11)
 DEFAULT_ARCHITECTURES = ("x86_64", "aarch64")
-IMAGE_PROGRAMS = ("apt-get", "apt-cache", "apt-config", "dpkg-deb")
+IMAGE_PROGRAMS = ("apt-get", "apt-cache", "apt-config", "dpkg-deb", "lz4")
 _PYTHON_PACKAGES = ("cppyy", "pexpect", "pyroute2", "qemu.qmp", "pyyaml")
 _IMAGE_CACHE_MIB = 1024
 _HOST_MEMORY_MIB = 512

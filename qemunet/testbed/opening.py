@@ -110,7 +110,7 @@ class _Builder:
 
     async def prepare(self) -> None:
         """Everything that needs no process of the run: requirements, images, accelerators, host.json."""
-        facts = await trio.to_thread.run_sync(host_facts)
+        facts = await trio.to_thread.run_sync(host_facts, sorted({guest.arch for guest in self.plan.guests}))
         self.directory.write("host.json", to_json(facts))
         require(await trio.to_thread.run_sync(check_requirements, self.plan))
         for guest in self.plan.guests:

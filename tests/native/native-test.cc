@@ -4,8 +4,9 @@
 
 /**
  * @file
- * The native part in one process, for the sanitizers: real sockets, real time, the test plays guests and controller in
- * threads of its own. `qemunet-native-test [frames]`: how many random frames go through each kind of device.
+ * The native part in one process, for the sanitizers: real sockets, real time, the test plays
+ * guests and controller in threads of its own. `qemunet-native-test [frames]`: how many random
+ * frames go through each kind of device.
  */
 
 #include "../../qemunet/native/helper/control-server.h"
@@ -32,14 +33,15 @@ namespace
 {
 
 /** End the test program if something does not hold. */
-#define CHECK(condition)                                                                                       \
-    do                                                                                                         \
-    {                                                                                                          \
-        if (!(condition))                                                                                      \
-        {                                                                                                      \
-            std::cerr << __FILE__ << ":" << __LINE__ << ": " #condition " does not hold" << std::endl;         \
-            std::exit(1);                                                                                      \
-        }                                                                                                      \
+#define CHECK(condition)                                                                           \
+    do                                                                                             \
+    {                                                                                              \
+        if (!(condition))                                                                          \
+        {                                                                                          \
+            std::cerr << __FILE__ << ":" << __LINE__ << ": " #condition " does not hold"           \
+                      << std::endl;                                                                \
+            std::exit(1);                                                                          \
+        }                                                                                          \
     } while (false)
 
 /** A connected pair of sockets. */
@@ -205,7 +207,8 @@ TestRandomFrames(bool csma, const Impairments& impairments, unsigned count)
             while (!done)
             {
                 pollfd ready{b.ours.Get(), POLLIN, 0};
-                if (::poll(&ready, 1, 20) == 1 && ::recv(b.ours.Get(), bytes.data(), bytes.size(), MSG_DONTWAIT) >= 0)
+                if (::poll(&ready, 1, 20) == 1 &&
+                    ::recv(b.ours.Get(), bytes.data(), bytes.size(), MSG_DONTWAIT) >= 0)
                 {
                     ++received;
                 }
@@ -219,7 +222,8 @@ TestRandomFrames(bool csma, const Impairments& impairments, unsigned count)
         }
         for (unsigned index = 0; index < count; ++index)
         {
-            // Mostly of plausible length, some short, some giant; the type field sweeps lengths and EtherTypes.
+            // Mostly of plausible length, some short, some giant; the type field sweeps lengths and
+            // EtherTypes.
             size_t size = index % 16 == 0 ? random() % bytes.size() : random() % 1600;
             bytes[12] = static_cast<uint8_t>(index % 3 == 0 ? random() % 6 : random());
             bytes[13] = static_cast<uint8_t>(random());
@@ -239,7 +243,8 @@ TestRandomFrames(bool csma, const Impairments& impairments, unsigned count)
     {
         const LinkCounters& link = network->GetLinks()[0].wire->GetDirection(0).GetCounters();
         CHECK(link.sentFrames == in.inFrames);
-        CHECK(link.deliveredFrames + link.droppedLoss + link.droppedQueue <= link.sentFrames + link.duplicated);
+        CHECK(link.deliveredFrames + link.droppedLoss + link.droppedQueue <=
+              link.sentFrames + link.duplicated);
     }
 }
 
@@ -259,7 +264,9 @@ TestForeignThreads()
             threads.emplace_back([&] {
                 for (unsigned index = 0; index < EVENTS; ++index)
                 {
-                    Simulator::ScheduleWithContext(index % 2, MicroSeconds(index % 50), [&] { ++executed; });
+                    Simulator::ScheduleWithContext(index % 2, MicroSeconds(index % 50), [&] {
+                        ++executed;
+                    });
                 }
             });
         }
@@ -353,9 +360,11 @@ TestFire()
         {
             FiredConsole console;
             std::memcpy(&console,
-                        fired.data() + sizeof(ControlHeader) + sizeof(FiredBody) + number * sizeof(console),
+                        fired.data() + sizeof(ControlHeader) + sizeof(FiredBody) +
+                            number * sizeof(console),
                         sizeof(console));
-            CHECK(console.console == number && (console.error != 0) == (number == 3) && console.writtenNs >= last);
+            CHECK(console.console == number && (console.error != 0) == (number == 3) &&
+                  console.writtenNs >= last);
             last = console.writtenNs;
         }
     });
@@ -378,7 +387,8 @@ TestStockSimulator()
         controller.Start();
         for (int64_t atNs : {0, 1, 50'000'000})
         {
-            controller.Send(ControlWriter(ControlType::FIRE, 6).Add(FireBody{atNs, 1}).Add(uint32_t{0}).Take());
+            controller.Send(
+                ControlWriter(ControlType::FIRE, 6).Add(FireBody{atNs, 1}).Add(uint32_t{0}).Take());
             controller.Await(ControlType::FIRED);
             controller.Synchronize();
         }

@@ -99,9 +99,8 @@ def test_boots_and_runs_what_it_promises(arch: str, tmp_path: Path) -> None:
             assert "10.5.0.1/24" in output
             assert plan.interfaces[0].mac in output
             await run_in(shell, "ping -c 1 -W 1 10.5.0.2")
-            nets[0][0].settimeout(10)
-            frames = [nets[0][0].recv(2000) for _ in range(1)]
-            assert any(frame[6:12].hex(":") == plan.interfaces[0].mac for frame in frames)
+            nets[0][0].setblocking(False)
+            assert nets[0][0].recv(2000)[6:12].hex(":") == plan.interfaces[0].mac
 
             await shell.send_all(b"poweroff -f\n")
             with trio.fail_after(60):
@@ -231,7 +230,7 @@ def test_qemu_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingRequirement, match="qemu-system-aarch64") as caught:
         _open_and_leave(plan, Path("/no/kernel"), tmp_path)
-    assert caught.value.hint == "apt-get install qemu-system-arm"
+    assert "qemu-system-arm" in (caught.value.hint or "")
 
 
 def _open_and_leave(plan: GuestPlan, kernel: Path, directory: Path) -> None:

@@ -43,7 +43,8 @@ template <typename Entry>
 void
 SendPages(ControlChannel& channel, ControlType type, uint32_t id, const std::vector<Entry>& entries)
 {
-    constexpr size_t ENTRIES = (CONTROL_MAX_BYTES - sizeof(ControlHeader) - sizeof(PageBody)) / sizeof(Entry);
+    constexpr size_t ENTRIES =
+        (CONTROL_MAX_BYTES - sizeof(ControlHeader) - sizeof(PageBody)) / sizeof(Entry);
     for (size_t first = 0; first < entries.size(); first += ENTRIES)
     {
         size_t count = std::min(ENTRIES, entries.size() - first);
@@ -157,7 +158,9 @@ ControlServer::Handle(ControlMessage& message)
         Stop(id);
         break;
     default:
-        Refuse(id, ControlError::UNKNOWN, "no request of type " + std::to_string(message.header.type));
+        Refuse(id,
+               ControlError::UNKNOWN,
+               "no request of type " + std::to_string(message.header.type));
     }
 }
 
@@ -220,7 +223,8 @@ ControlServer::Fire(const ControlMessage& message)
 {
     uint32_t id = message.header.id;
     FireBody body;
-    if (!ReadBody(message.body, body) || message.body.size() != sizeof(body) + sizeof(uint32_t) * body.count)
+    if (!ReadBody(message.body, body) ||
+        message.body.size() != sizeof(body) + sizeof(uint32_t) * body.count)
     {
         Refuse(id, ControlError::MALFORMED, "firing takes an instant and the consoles' numbers");
         return;
@@ -239,7 +243,9 @@ ControlServer::Fire(const ControlMessage& message)
     for (uint32_t index = 0; index < body.count; ++index)
     {
         uint32_t number;
-        std::memcpy(&number, message.body.data() + sizeof(body) + index * sizeof(number), sizeof(number));
+        std::memcpy(&number,
+                    message.body.data() + sizeof(body) + index * sizeof(number),
+                    sizeof(number));
         auto console = m_consoles.find(number);
         if (console == m_consoles.end())
         {
@@ -253,7 +259,9 @@ ControlServer::Fire(const ControlMessage& message)
     m_driver->Post(at, [this, id, late, consoles = std::move(consoles)] {
         std::vector<FiredConsole> fired = FireConsoles(consoles);
         ControlWriter writer(ControlType::FIRED, id);
-        writer.Add(FiredBody{Simulator::Now().GetNanoSeconds(), late, static_cast<uint32_t>(fired.size())});
+        writer.Add(FiredBody{Simulator::Now().GetNanoSeconds(),
+                             late,
+                             static_cast<uint32_t>(fired.size())});
         for (const FiredConsole& console : fired)
         {
             writer.Add(console);
@@ -269,7 +277,9 @@ ControlServer::SetLink(const ControlMessage& message)
     SetLinkBody body;
     if (!ReadBody(message.body, body) || message.body.size() != sizeof(body))
     {
-        Refuse(id, ControlError::MALFORMED, "setting a link takes an instant, link, directions and impairments");
+        Refuse(id,
+               ControlError::MALFORMED,
+               "setting a link takes an instant, link, directions and impairments");
         return;
     }
     if (body.link >= m_network.GetLinks().size() || body.directions == 0 || body.directions > 3)
@@ -279,7 +289,9 @@ ControlServer::SetLink(const ControlMessage& message)
     }
     if (!m_network.GetLinks()[body.link].wire)
     {
-        Refuse(id, ControlError::UNSUPPORTED, "only a wire can be changed while the simulation runs");
+        Refuse(id,
+               ControlError::UNSUPPORTED,
+               "only a wire can be changed while the simulation runs");
         return;
     }
     if (body.atNs < 0 || !body.there.IsValid() || !body.back.IsValid())
@@ -307,7 +319,8 @@ ControlServer::Stop(uint32_t id)
     m_driver->Post(0, [this, id] {
         SendCounters(id);
         m_stopId = id;
-        // In here: with the stock simulator this is another thread, and nothing may follow the counters.
+        // In here: with the stock simulator this is another thread, and nothing may follow the
+        // counters.
         m_driver->Stop();
     });
 }

@@ -38,7 +38,9 @@ int
 UseFifo(int priority)
 {
     g_thread = gettid();
-    struct sigaction action{};
+    struct sigaction action
+    {
+    };
     action.sa_handler = HandleAwakeTooLong;
     action.sa_flags = SA_RESTART;
     rlimit limit{};

@@ -45,9 +45,11 @@ MakeAddress(const std::string& text)
 Network::Network(const std::string& simulator, uint32_t seed, bool checksums)
     : m_ours(simulator == "qemunet")
 {
-    NS_ABORT_MSG_UNLESS(m_ours || simulator == "ns3", "simulator \"" << simulator << "\" is neither qemunet nor ns3");
-    GlobalValue::Bind("SimulatorImplementationType",
-                      StringValue(m_ours ? "ns3::qemunet::RealTimeSimulator" : "ns3::RealtimeSimulatorImpl"));
+    NS_ABORT_MSG_UNLESS(m_ours || simulator == "ns3",
+                        "simulator \"" << simulator << "\" is neither qemunet nor ns3");
+    GlobalValue::Bind(
+        "SimulatorImplementationType",
+        StringValue(m_ours ? "ns3::qemunet::RealTimeSimulator" : "ns3::RealtimeSimulatorImpl"));
     GlobalValue::Bind("ChecksumEnabled", BooleanValue(checksums));
     RngSeedManager::SetSeed(seed);
 }
@@ -85,7 +87,8 @@ Network::AddWire(const std::array<uint32_t, 2>& nodes,
     link.mtu = mtu;
     for (uint32_t end = 0; end < 2; ++end)
     {
-        NS_ABORT_MSG_UNLESS(impairments[end].IsValid(), "impairments of link " << m_links.size() - 1);
+        NS_ABORT_MSG_UNLESS(impairments[end].IsValid(),
+                            "impairments of link " << m_links.size() - 1);
         auto device = CreateObjectWithAttributes<WireNetDevice>("Mtu", UintegerValue(mtu));
         device->SetAddress(MakeAddress(addresses[end]));
         NodeList::GetNode(nodes[end])->AddDevice(device);
@@ -106,7 +109,8 @@ Network::AddCsma(uint16_t mtu, const Impairments& impairments)
     link.watch = std::make_unique<CsmaWatch>();
     link.csma = CreateObjectWithAttributes<CsmaChannel>(
         "DataRate",
-        DataRateValue(DataRate(impairments.rateBps == 0 ? UNLIMITED_BPS : uint64_t{impairments.rateBps})),
+        DataRateValue(
+            DataRate(impairments.rateBps == 0 ? UNLIMITED_BPS : uint64_t{impairments.rateBps})),
         "Delay",
         TimeValue(NanoSeconds(impairments.delayNs)));
     return static_cast<uint32_t>(m_links.size() - 1);
@@ -163,7 +167,10 @@ void
 Network::AddTap(uint32_t node, uint32_t index, const std::string& tap)
 {
     Ptr<NetDevice> device = NodeList::GetNode(node)->GetDevice(index);
-    auto bridge = CreateObjectWithAttributes<TapBridge>("Mode", StringValue("UseBridge"), "DeviceName", StringValue(tap));
+    auto bridge = CreateObjectWithAttributes<TapBridge>("Mode",
+                                                        StringValue("UseBridge"),
+                                                        "DeviceName",
+                                                        StringValue(tap));
     NodeList::GetNode(node)->AddDevice(bridge);
     bridge->SetBridgedNetDevice(device);
     auto csma = DynamicCast<CsmaNetDevice>(device);

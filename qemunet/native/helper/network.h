@@ -110,12 +110,13 @@ class Network
     const std::vector<Link>& GetLinks() const;
 
   private:
-    bool m_ours;                                          //!< The simulator is ours.
-    int64_t m_stream{0};                                  //!< Next random stream.
-    std::vector<Link> m_links;                            //!< By number.
+    bool m_ours;                                            //!< The simulator is ours.
+    int64_t m_stream{0};                                    //!< Next random stream.
+    std::vector<Link> m_links;                              //!< By number.
     std::map<uint32_t, std::unique_ptr<FrameDoor>> m_doors; //!< By number.
-    std::vector<std::unique_ptr<DevicePort>> m_ports;     //!< Between doors and devices other than wires.
-    std::vector<Ptr<CsmaNetDevice>> m_gated;              //!< Devices of TapBridges, shut before time 0.
+    std::vector<std::unique_ptr<DevicePort>>
+        m_ports;                             //!< Between doors and devices other than wires.
+    std::vector<Ptr<CsmaNetDevice>> m_gated; //!< Devices of TapBridges, shut before time 0.
 };
 
 } // namespace ns3::qemunet

@@ -4,8 +4,9 @@
 
 /**
  * @file
- * The C interface of libqemunet-native.so, for ctypes: see qemunet/simulation/native.py. One network to a process.
- * Mistakes of the caller end the process with a message, as everywhere in ns-3.
+ * The C interface of libqemunet-native.so, for ctypes: see qemunet/simulation/native.py. One
+ * network to a process. Mistakes of the caller end the process with a message, as everywhere in
+ * ns-3.
  */
 
 #include "control-server.h"

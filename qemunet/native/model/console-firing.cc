@@ -16,7 +16,8 @@ namespace
 {
 
 /**
- * Write a newline without ever blocking. The descriptor's O_NONBLOCK is left alone: its other owners share it.
+ * Write a newline without ever blocking. The descriptor's O_NONBLOCK is left alone: its other
+ * owners share it.
  *
  * @param fd A stream socket, or a terminal's master.
  * @returns 0 or an errno.

@@ -14,11 +14,13 @@
 namespace ns3::qemunet
 {
 
-/** A console's number and its descriptor, which stays open as long as somebody means to write to it. */
+/** A console's number and its descriptor, which stays open as long as somebody means to write to
+ * it. */
 using Console = std::pair<uint32_t, std::shared_ptr<const UniqueFd>>;
 
 /**
- * Write one newline to each console, one right after the other. One that has no room is reported and stalls no other.
+ * Write one newline to each console, one right after the other. One that has no room is reported
+ * and stalls no other.
  *
  * @param consoles In the order in which to write.
  * @returns For each, when it was written to, and its error.

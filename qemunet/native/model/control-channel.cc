@@ -77,7 +77,8 @@ ControlChannel::Receive(ControlMessage& message)
         return Status::CLOSED; // A controller sends no empty message.
     }
     std::memcpy(&message.header, m_buffer.data(), std::min<size_t>(size, sizeof(ControlHeader)));
-    if (static_cast<size_t>(size) < sizeof(ControlHeader) || message.header.version != CONTROL_VERSION ||
+    if (static_cast<size_t>(size) < sizeof(ControlHeader) ||
+        message.header.version != CONTROL_VERSION ||
         (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
     {
         return Status::BROKEN;
@@ -121,7 +122,8 @@ ControlChannel::SendKept()
 {
     while (!m_kept.empty())
     {
-        ssize_t sent = ::send(m_fd, m_kept.front().data(), m_kept.front().size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent =
+            ::send(m_fd, m_kept.front().data(), m_kept.front().size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
         {
             continue;

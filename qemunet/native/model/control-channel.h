@@ -22,9 +22,9 @@ namespace ns3::qemunet
 /** A message that came. */
 struct ControlMessage
 {
-    ControlHeader header;         //!< The header.
+    ControlHeader header;            //!< The header.
     std::span<const std::byte> body; //!< What follows it.
-    std::vector<UniqueFd> fds;    //!< Descriptors that came with it.
+    std::vector<UniqueFd> fds;       //!< Descriptors that came with it.
 };
 
 /** Puts a message together. */
@@ -57,7 +57,8 @@ class ControlWriter
     std::vector<std::byte> m_bytes; //!< So far.
 };
 
-/** The simulation's end of the control socket: whole messages in, whole messages out, never blocking. */
+/** The simulation's end of the control socket: whole messages in, whole messages out, never
+ * blocking. */
 class ControlChannel
 {
   public:
@@ -79,7 +80,8 @@ class ControlChannel
     /**
      * Take the next message.
      *
-     * @param message Set for MESSAGE, and its header as far as it came for BROKEN. Its body lives until the next call.
+     * @param message Set for MESSAGE, and its header as far as it came for BROKEN. Its body lives
+     * until the next call.
      * @returns What was found.
      */
     Status Receive(ControlMessage& message);
@@ -100,11 +102,11 @@ class ControlChannel
   private:
     void SendKept();
 
-    int m_fd;                                      //!< The socket.
-    std::function<void(bool)> m_wantWrite;         //!< See the constructor.
-    std::vector<std::byte> m_buffer;               //!< For Receive().
-    mutable std::mutex m_mutex;                    //!< Guards m_kept.
-    std::deque<std::vector<std::byte>> m_kept;     //!< Waiting for room.
+    int m_fd;                                  //!< The socket.
+    std::function<void(bool)> m_wantWrite;     //!< See the constructor.
+    std::vector<std::byte> m_buffer;           //!< For Receive().
+    mutable std::mutex m_mutex;                //!< Guards m_kept.
+    std::deque<std::vector<std::byte>> m_kept; //!< Waiting for room.
 };
 
 } // namespace ns3::qemunet

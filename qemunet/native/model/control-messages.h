@@ -12,16 +12,18 @@
 
 /**
  * @file
- * The messages between the controller and the simulation, over a SOCK_SEQPACKET socket. Each is a Header and a body of
- * fixed fields, little-endian, packed; some end in an array whose length is in the body. A request gets exactly one last
- * reply with its id: OK, STARTED, FIRED, ERROR or REPORT; LAG, DOORS and LINKS precede it where counters are asked for.
- * The same layouts are in qemunet/simulation/messages.py.
+ * The messages between the controller and the simulation, over a SOCK_SEQPACKET socket. Each is a
+ * Header and a body of fixed fields, little-endian, packed; some end in an array whose length is in
+ * the body. A request gets exactly one last reply with its id: OK, STARTED, FIRED, ERROR or REPORT;
+ * LAG, DOORS and LINKS precede it where counters are asked for. The same layouts are in
+ * qemunet/simulation/messages.py.
  */
 
 namespace ns3::qemunet
 {
 
-static_assert(std::endian::native == std::endian::little, "messages are written as they lie in memory");
+static_assert(std::endian::native == std::endian::little,
+              "messages are written as they lie in memory");
 
 /** Changes with every change of a layout. */
 constexpr uint16_t CONTROL_VERSION = 1;
@@ -46,8 +48,9 @@ enum class ControlType : uint16_t
     DOORS = 69,         //!< PageBody and DoorEntry[count].
     LINKS = 70,         //!< PageBody and LinkEntry[count].
     ERROR = 71,         //!< ErrorBody and text.
-    REPORT = 72,        //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after the end.
-    FAILED = 73,        //!< JSON, id 0: the network could not be built. Sent by Python.
+    REPORT = 72, //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after
+                 //!< the end.
+    FAILED = 73, //!< JSON, id 0: the network could not be built. Sent by Python.
 };
 
 /** Why a request was refused. */
@@ -80,11 +83,11 @@ struct [[gnu::packed]] FireBody
 
 struct [[gnu::packed]] SetLinkBody
 {
-    int64_t atNs;            //!< Simulation time; 0 is as soon as possible.
-    uint32_t link;           //!< Number of the link, from 0 in the order of the plan.
-    uint32_t directions;     //!< Bits: 1 first to second end, 2 back; both change at one instant.
-    Impairments there;       //!< First to second end.
-    Impairments back;        //!< Second to first end.
+    int64_t atNs;        //!< Simulation time; 0 is as soon as possible.
+    uint32_t link;       //!< Number of the link, from 0 in the order of the plan.
+    uint32_t directions; //!< Bits: 1 first to second end, 2 back; both change at one instant.
+    Impairments there;   //!< First to second end.
+    Impairments back;    //!< Second to first end.
 };
 
 struct [[gnu::packed]] StartedBody
@@ -101,20 +104,20 @@ struct [[gnu::packed]] FiredBody
 
 struct [[gnu::packed]] FiredConsole
 {
-    uint32_t console;   //!< Its number.
-    int32_t error;      //!< 0, or the errno with which the write failed.
-    int64_t writtenNs;  //!< CLOCK_MONOTONIC just before the write.
+    uint32_t console;  //!< Its number.
+    int32_t error;     //!< 0, or the errno with which the write failed.
+    int64_t writtenNs; //!< CLOCK_MONOTONIC just before the write.
 };
 
 struct [[gnu::packed]] LagBody
 {
-    uint64_t count;  //!< Events.
-    uint64_t p50Ns;  //!< Median.
-    uint64_t p99Ns;  //!< 99 %.
-    uint64_t p999Ns; //!< 99.9 %.
-    uint64_t maxNs;  //!< Largest.
+    uint64_t count;   //!< Events.
+    uint64_t p50Ns;   //!< Median.
+    uint64_t p99Ns;   //!< 99 %.
+    uint64_t p999Ns;  //!< 99.9 %.
+    uint64_t maxNs;   //!< Largest.
     uint64_t maxAtNs; //!< Simulation time at which the largest was due.
-    uint64_t events; //!< Events the simulator executed.
+    uint64_t events;  //!< Events the simulator executed.
 };
 
 struct [[gnu::packed]] PageBody

@@ -21,7 +21,8 @@ CsmaWatch::Add(Ptr<CsmaNetDevice> device)
     device->TraceConnectWithoutContext("MacTxDrop", MakeCallback(&CsmaWatch::CountQueueDrop, this));
     device->TraceConnectWithoutContext("PhyTxDrop", MakeCallback(&CsmaWatch::CountCollision, this));
     device->TraceConnectWithoutContext("PhyRxDrop", MakeCallback(&CsmaWatch::CountLoss, this));
-    device->TraceConnectWithoutContext("MacPromiscRx", MakeCallback(&CsmaWatch::CountDelivered, this));
+    device->TraceConnectWithoutContext("MacPromiscRx",
+                                       MakeCallback(&CsmaWatch::CountDelivered, this));
 }
 
 void

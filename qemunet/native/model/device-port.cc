@@ -14,7 +14,8 @@ namespace ns3::qemunet
 namespace
 {
 
-/** EtherType for local experiments (IEEE 802): stands for a length field while a frame crosses an ns-3 device. */
+/** EtherType for local experiments (IEEE 802): stands for a length field while a frame crosses an
+ * ns-3 device. */
 constexpr uint16_t ETHERTYPE_LOCAL = 0x88b5;
 
 /** The true length field of a frame. */
@@ -85,7 +86,10 @@ DevicePort::DevicePort(Ptr<NetDevice> device)
 {
     NS_ABORT_MSG_UNLESS(device->SupportsSendFrom(),
                         device->GetInstanceTypeId().GetName() << " cannot send in a guest's name");
-    device->GetNode()->RegisterProtocolHandler(MakeCallback(&DevicePort::Receive, this), 0, device, true);
+    device->GetNode()->RegisterProtocolHandler(MakeCallback(&DevicePort::Receive, this),
+                                               0,
+                                               device,
+                                               true);
 }
 
 void

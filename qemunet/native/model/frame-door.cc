@@ -25,12 +25,13 @@ constexpr unsigned BATCH = 64;
 /** What our end may hold for the guest, in bytes; the kernel allows what net.core.wmem_max says. */
 constexpr int SEND_BUFFER_BYTES = 1 << 20;
 
-/** The arguments of recvmmsg, shared by all doors: they are used by one thread, one door at a time. */
+/** The arguments of recvmmsg, shared by all doors: they are used by one thread, one door at a time.
+ */
 struct ReceiveBatch
 {
-    std::array<FramePtr, BATCH> frames;    //!< Where the kernel writes.
-    std::array<iovec, BATCH> vectors;      //!< Their memory.
-    std::array<mmsghdr, BATCH> messages;   //!< The headers.
+    std::array<FramePtr, BATCH> frames;  //!< Where the kernel writes.
+    std::array<iovec, BATCH> vectors;    //!< Their memory.
+    std::array<mmsghdr, BATCH> messages; //!< The headers.
 };
 
 /** @returns The batch of this process. */
@@ -43,7 +44,10 @@ GetReceiveBatch()
 
 } // namespace
 
-FrameDoor::FrameDoor(Ptr<RealTimeSimulator> simulator, uint32_t context, uint32_t mtu, FrameSink* inward)
+FrameDoor::FrameDoor(Ptr<RealTimeSimulator> simulator,
+                     uint32_t context,
+                     uint32_t mtu,
+                     FrameSink* inward)
     : m_simulator(simulator),
       m_context(context),
       m_maxBytes(MaxFrameBytes(mtu)),
@@ -68,7 +72,11 @@ FrameDoor::Attach(UniqueFd fd)
     }
     Detach();
     m_socket = std::move(fd);
-    ::setsockopt(m_socket.Get(), SOL_SOCKET, SO_SNDBUF, &SEND_BUFFER_BYTES, sizeof(SEND_BUFFER_BYTES));
+    ::setsockopt(m_socket.Get(),
+                 SOL_SOCKET,
+                 SO_SNDBUF,
+                 &SEND_BUFFER_BYTES,
+                 sizeof(SEND_BUFFER_BYTES));
     m_simulator->GetPollSet().Add(m_socket.Get(), EPOLLIN, this, m_context);
     return true;
 }
@@ -132,7 +140,8 @@ FrameDoor::Receive()
         batch.messages[index].msg_hdr.msg_iovlen = 1;
     }
     // MSG_TRUNC: the length is that of the datagram, also of one too long for the frame.
-    int count = ::recvmmsg(m_socket.Get(), batch.messages.data(), BATCH, MSG_DONTWAIT | MSG_TRUNC, nullptr);
+    int count =
+        ::recvmmsg(m_socket.Get(), batch.messages.data(), BATCH, MSG_DONTWAIT | MSG_TRUNC, nullptr);
     if (count < 0)
     {
         if (errno != EAGAIN && errno != EINTR && errno != ECONNRESET)

@@ -15,12 +15,17 @@ namespace ns3::qemunet
 {
 
 /**
- * Where frames pass between a guest and the simulation: a Unix datagram socket, one frame to a datagram.
+ * Where frames pass between a guest and the simulation: a Unix datagram socket, one frame to a
+ * datagram.
  *
- * Closed (before time 0) it discards what comes, from either side, and counts nothing. Towards the guest it has a bounded queue:
- * while the guest does not read, frames wait in it and the latest ones are dropped and counted.
+ * Closed (before time 0) it discards what comes, from either side, and counts nothing. Towards the
+ * guest it has a bounded queue: while the guest does not read, frames wait in it and the latest
+ * ones are dropped and counted.
  */
-class FrameDoor : public Pollable, public Flushable, public FrameSink
+class FrameDoor
+    : public Pollable
+    , public Flushable
+    , public FrameSink
 {
   public:
     /** Frames that may wait for the guest beyond what its socket holds. */

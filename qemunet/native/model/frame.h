@@ -37,7 +37,8 @@ MaxFrameBytes(uint32_t mtu)
 /**
  * A raw Ethernet frame: destination, source, EtherType, payload; no FCS, no padding.
  *
- * Frames live in the FramePool and belong to one FramePtr at a time. They are used by the simulation's thread only.
+ * Frames live in the FramePool and belong to one FramePtr at a time. They are used by the
+ * simulation's thread only.
  */
 struct Frame
 {
@@ -60,7 +61,8 @@ using FramePtr = std::unique_ptr<Frame, FrameDeleter>;
 /**
  * Recycles frames, so that the packet path allocates nothing once it is warm.
  *
- * What is outstanding is bounded by the queues that hold frames, and the pool keeps the most that was outstanding.
+ * What is outstanding is bounded by the queues that hold frames, and the pool keeps the most that
+ * was outstanding.
  */
 class FramePool
 {
@@ -104,8 +106,8 @@ class FramePool
     ~FramePool();
     void Release(Frame* frame);
 
-    Slot* m_free{nullptr};       //!< Frames at rest.
-    uint32_t m_capacity{1518};   //!< Bytes of a frame.
+    Slot* m_free{nullptr};     //!< Frames at rest.
+    uint32_t m_capacity{1518}; //!< Bytes of a frame.
 };
 
 /** Whatever frames are handed to: a door, an end of a wire, a port on an ns-3 device. */

@@ -11,8 +11,8 @@ namespace ns3::qemunet
 {
 
 /**
- * How late events ran, in buckets of logarithmic width: 16 to each power of two, so that a quantile is at most 6 %
- * too large. Recording takes a few nanoseconds and no memory.
+ * How late events ran, in buckets of logarithmic width: 16 to each power of two, so that a quantile
+ * is at most 6 % too large. Recording takes a few nanoseconds and no memory.
  */
 class LagHistogram
 {

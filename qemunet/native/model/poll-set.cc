@@ -69,7 +69,11 @@ PollSet::WaitAndServe(int64_t waitNs, const std::function<bool(uint32_t context)
 {
     std::array<epoll_event, READY_PER_TURN> ready;
     timespec timeout{waitNs / 1'000'000'000, waitNs % 1'000'000'000};
-    int count = epoll_pwait2(m_epoll.Get(), ready.data(), READY_PER_TURN, waitNs < 0 ? nullptr : &timeout, nullptr);
+    int count = epoll_pwait2(m_epoll.Get(),
+                             ready.data(),
+                             READY_PER_TURN,
+                             waitNs < 0 ? nullptr : &timeout,
+                             nullptr);
     NS_ABORT_MSG_IF(count < 0 && errno != EINTR,
                     "epoll_pwait2: " << std::strerror(errno) << " (it needs Linux 5.11 or later)");
     for (int index = 0; index < count; ++index)
@@ -80,7 +84,8 @@ PollSet::WaitAndServe(int64_t waitNs, const std::function<bool(uint32_t context)
         {
             return;
         }
-        // What was served or run before in this turn may have removed it, or put another in its place.
+        // What was served or run before in this turn may have removed it, or put another in its
+        // place.
         const Watch watch = m_watches[fd];
         if (watch.pollable != nullptr && watch.generation == generation)
         {

@@ -18,13 +18,16 @@ namespace
 {
 
 /** Everything in one thread: the control socket is one more descriptor of the loop. */
-class RealTimeDriver : public SimulationDriver, private Pollable
+class RealTimeDriver
+    : public SimulationDriver
+    , private Pollable
 {
   public:
     RealTimeDriver()
         : m_simulator(DynamicCast<RealTimeSimulator>(Simulator::GetImplementation()))
     {
-        NS_ABORT_MSG_UNLESS(m_simulator, "the simulator in use is not ns3::qemunet::RealTimeSimulator");
+        NS_ABORT_MSG_UNLESS(m_simulator,
+                            "the simulator in use is not ns3::qemunet::RealTimeSimulator");
     }
 
     void Run(int fd, std::function<void()> prepared, std::function<void(uint32_t)> serve) override
@@ -65,7 +68,9 @@ class RealTimeDriver : public SimulationDriver, private Pollable
             action();
             return;
         }
-        Simulator::ScheduleWithContext(Simulator::NO_CONTEXT, TimeStep(atNs - now), std::move(action));
+        Simulator::ScheduleWithContext(Simulator::NO_CONTEXT,
+                                       TimeStep(atNs - now),
+                                       std::move(action));
     }
 
     void Stop() override
@@ -84,9 +89,9 @@ class RealTimeDriver : public SimulationDriver, private Pollable
         m_serve(events);
     }
 
-    Ptr<RealTimeSimulator> m_simulator;     //!< The simulator.
-    int m_fd{-1};                           //!< The control socket.
-    std::function<void(uint32_t)> m_serve;  //!< Serves it.
+    Ptr<RealTimeSimulator> m_simulator;    //!< The simulator.
+    int m_fd{-1};                          //!< The control socket.
+    std::function<void(uint32_t)> m_serve; //!< Serves it.
 };
 
 } // namespace

@@ -120,8 +120,10 @@ RealTimeSimulator::Insert(uint64_t ts, uint32_t context, EventImpl* event)
 EventId
 RealTimeSimulator::Schedule(const Time& delay, EventImpl* event)
 {
-    NS_ASSERT_MSG(m_thread == std::this_thread::get_id(), "Schedule() from a thread that is not the simulation's");
-    NS_ASSERT_MSG(!delay.IsStrictlyNegative(), "an event cannot be scheduled at " << delay << " from now, in the past");
+    NS_ASSERT_MSG(m_thread == std::this_thread::get_id(),
+                  "Schedule() from a thread that is not the simulation's");
+    NS_ASSERT_MSG(!delay.IsStrictlyNegative(),
+                  "an event cannot be scheduled at " << delay << " from now, in the past");
     uint64_t ts = m_currentTs + static_cast<uint64_t>(delay.GetTimeStep());
     uint32_t uid = Insert(ts, m_currentContext, event);
     return EventId(Ptr<EventImpl>(event), ts, m_currentContext, uid);
@@ -142,14 +144,18 @@ RealTimeSimulator::ScheduleWithContext(uint32_t context, const Time& delay, Even
         Insert(m_currentTs + wait, context, event);
         return;
     }
-    // The thread may know neither the present simulation time nor whether it runs yet; the loop does.
+    // The thread may know neither the present simulation time nor whether it runs yet; the loop
+    // does.
     m_inbox.Put({context, wait, event});
 }
 
 EventId
 RealTimeSimulator::ScheduleDestroy(EventImpl* event)
 {
-    EventId id(Ptr<EventImpl>(event, false), m_currentTs, Simulator::NO_CONTEXT, EventId::UID::DESTROY);
+    EventId id(Ptr<EventImpl>(event, false),
+               m_currentTs,
+               Simulator::NO_CONTEXT,
+               EventId::UID::DESTROY);
     m_destroyEvents.push_back(id);
     ++m_uid;
     return id;
@@ -191,7 +197,8 @@ RealTimeSimulator::IsExpired(const EventId& id) const
     }
     if (id.GetUid() == EventId::UID::DESTROY)
     {
-        return std::find(m_destroyEvents.begin(), m_destroyEvents.end(), id) == m_destroyEvents.end();
+        return std::find(m_destroyEvents.begin(), m_destroyEvents.end(), id) ==
+               m_destroyEvents.end();
     }
     return id.GetTs() < m_currentTs || (id.GetTs() == m_currentTs && id.GetUid() <= m_currentUid);
 }
@@ -368,7 +375,8 @@ RealTimeSimulator::DrainInbox()
             Insert(std::max(m_currentTs, RealNow()) + entry.delayNs, entry.context, entry.event);
             continue;
         }
-        // Time stands still: what comes now is executed at once, behind closed doors, and not kept for time 0.
+        // Time stands still: what comes now is executed at once, behind closed doors, and not kept
+        // for time 0.
         m_currentContext = entry.context;
         entry.event->Invoke();
         entry.event->Unref();
@@ -415,7 +423,8 @@ void
 RealTimeSimulator::WaitAndServe()
 {
     m_pollSet.WaitAndServe(GetWaitNs(), [this](uint32_t context) {
-        // Between two descriptors what is due by now: the frames of one must not delay the events of another.
+        // Between two descriptors what is due by now: the frames of one must not delay the events
+        // of another.
         if (m_begun)
         {
             RunDueEvents();
@@ -430,7 +439,8 @@ RealTimeSimulator::WaitAndServe()
 void
 RealTimeSimulator::Run()
 {
-    NS_ABORT_MSG_IF(m_thread != std::this_thread::get_id(), "Run() in another thread than the one that built");
+    NS_ABORT_MSG_IF(m_thread != std::this_thread::get_id(),
+                    "Run() in another thread than the one that built");
     // The kernel otherwise lets timers of this thread be 50 us late.
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     m_stop = false;

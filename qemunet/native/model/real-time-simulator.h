@@ -32,16 +32,17 @@ class Flushable
 };
 
 /**
- * Runs events when CLOCK_MONOTONIC says that they are due, and serves descriptors in the same thread.
+ * Runs events when CLOCK_MONOTONIC says that they are due, and serves descriptors in the same
+ * thread.
  *
- * Run() has two phases. Before Begin() simulation time stands at 0: what was scheduled for time 0 before Run() (that
- * is how nodes, devices and TapBridges initialize themselves) is executed, then descriptors are served. Begin() makes
- * that instant simulation time 0; from then on simulation time is real time minus the origin, an event's own time
- * while it runs, and the time of arrival while a descriptor is served. Time never runs backwards and never passes an
- * event that is due.
+ * Run() has two phases. Before Begin() simulation time stands at 0: what was scheduled for time 0
+ * before Run() (that is how nodes, devices and TapBridges initialize themselves) is executed, then
+ * descriptors are served. Begin() makes that instant simulation time 0; from then on simulation
+ * time is real time minus the origin, an event's own time while it runs, and the time of arrival
+ * while a descriptor is served. Time never runs backwards and never passes an event that is due.
  *
- * Everything is called from the thread that made the simulator, except ScheduleWithContext(), which any thread may
- * call: the event then waits in an inbox.
+ * Everything is called from the thread that made the simulator, except ScheduleWithContext(), which
+ * any thread may call: the event then waits in an inbox.
  */
 class RealTimeSimulator : public SimulatorImpl
 {
@@ -82,7 +83,8 @@ class RealTimeSimulator : public SimulatorImpl
     void FlushLater(Flushable* flushable);
 
     /**
-     * @param prepared Called once, in Run(), when everything scheduled for time 0 has initialized itself.
+     * @param prepared Called once, in Run(), when everything scheduled for time 0 has initialized
+     * itself.
      */
     void SetPrepared(std::function<void()> prepared);
 
@@ -120,27 +122,27 @@ class RealTimeSimulator : public SimulatorImpl
     void AdvanceToArrival();
     void FlushAll();
 
-    Ptr<Scheduler> m_events;                 //!< What is to come.
-    std::list<EventId> m_destroyEvents;      //!< For Destroy().
-    bool m_stop{false};                      //!< Run() is to end.
-    bool m_begun{false};                     //!< Begin() was called.
-    int64_t m_originNs{0};                   //!< CLOCK_MONOTONIC of time 0.
-    uint32_t m_uid;                          //!< Of the next event.
-    uint32_t m_currentUid{0};                //!< Of the event that runs.
-    uint64_t m_currentTs{0};                 //!< Simulation time.
-    uint32_t m_currentContext;               //!< Context of what runs.
-    uint64_t m_eventCount{0};                //!< Events executed.
-    std::function<void()> m_prepared;        //!< See SetPrepared().
+    Ptr<Scheduler> m_events;            //!< What is to come.
+    std::list<EventId> m_destroyEvents; //!< For Destroy().
+    bool m_stop{false};                 //!< Run() is to end.
+    bool m_begun{false};                //!< Begin() was called.
+    int64_t m_originNs{0};              //!< CLOCK_MONOTONIC of time 0.
+    uint32_t m_uid;                     //!< Of the next event.
+    uint32_t m_currentUid{0};           //!< Of the event that runs.
+    uint64_t m_currentTs{0};            //!< Simulation time.
+    uint32_t m_currentContext;          //!< Context of what runs.
+    uint64_t m_eventCount{0};           //!< Events executed.
+    std::function<void()> m_prepared;   //!< See SetPrepared().
 
-    PollSet m_pollSet;                       //!< All descriptors.
-    std::vector<Flushable*> m_flushables;    //!< To flush at the end of this turn.
-    std::thread::id m_thread;                //!< The thread of the simulation.
-    EventInbox m_inbox;                      //!< Events of other threads.
+    PollSet m_pollSet;                    //!< All descriptors.
+    std::vector<Flushable*> m_flushables; //!< To flush at the end of this turn.
+    std::thread::id m_thread;             //!< The thread of the simulation.
+    EventInbox m_inbox;                   //!< Events of other threads.
 
-    LagHistogram m_lag;                      //!< How late events ran.
-    Time m_heartbeat;                        //!< Attribute.
-    Time m_spin;                             //!< Attribute.
-    uint64_t m_nextBeat{0};                  //!< When the heartbeat is due.
+    LagHistogram m_lag;     //!< How late events ran.
+    Time m_heartbeat;       //!< Attribute.
+    Time m_spin;            //!< Attribute.
+    uint64_t m_nextBeat{0}; //!< When the heartbeat is due.
 };
 
 } // namespace ns3::qemunet

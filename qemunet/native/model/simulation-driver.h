@@ -16,8 +16,8 @@ namespace ns3::qemunet
 /**
  * What the control server needs of a real-time simulator, ours or the stock one.
  *
- * All but Run() are called from the thread that serves the control socket, which with our simulator is the
- * simulation's own.
+ * All but Run() are called from the thread that serves the control socket, which with our simulator
+ * is the simulation's own.
  */
 class SimulationDriver
 {
@@ -31,7 +31,9 @@ class SimulationDriver
      * @param prepared Called when the simulation waits for Begin().
      * @param serve Called whenever the socket has something to read, or room to write.
      */
-    virtual void Run(int fd, std::function<void()> prepared, std::function<void(uint32_t events)> serve) = 0;
+    virtual void Run(int fd,
+                     std::function<void()> prepared,
+                     std::function<void(uint32_t events)> serve) = 0;
 
     /**
      * Ask for EPOLLOUT on the control socket. Any thread may.

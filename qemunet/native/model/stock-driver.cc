@@ -31,8 +31,8 @@ namespace
 constexpr int64_t PROBE_NS = 10'000'000;
 
 /**
- * The stock simulator has no loop of ours, so the control socket gets a thread of its own. Time 0 is when
- * Simulator::Run() executes its first event.
+ * The stock simulator has no loop of ours, so the control socket gets a thread of its own. Time 0
+ * is when Simulator::Run() executes its first event.
  */
 class StockDriver : public SimulationDriver
 {
@@ -128,7 +128,8 @@ class StockDriver : public SimulationDriver
         epoll_event event{};
         event.events = events;
         event.data.fd = fd;
-        NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), operation, fd, &event) != 0, "epoll_ctl: " << std::strerror(errno));
+        NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), operation, fd, &event) != 0,
+                        "epoll_ctl: " << std::strerror(errno));
     }
 
     void NoteOrigin()

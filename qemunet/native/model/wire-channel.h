@@ -13,7 +13,8 @@
 namespace ns3::qemunet
 {
 
-/** A full-duplex cable between two WireNetDevices. Direction 0 is from the first device to the second. */
+/** A full-duplex cable between two WireNetDevices. Direction 0 is from the first device to the
+ * second. */
 class WireChannel : public Channel
 {
   public:

@@ -147,7 +147,9 @@ WireDirection::Depart(FramePtr frame)
     if (m_impairments.jitterNs > 0)
     {
         auto width = static_cast<double>(m_impairments.jitterNs);
-        delay = std::max<int64_t>(0, delay + static_cast<int64_t>(m_jitterDraw->GetValue(-width, width)));
+        delay =
+            std::max<int64_t>(0,
+                              delay + static_cast<int64_t>(m_jitterDraw->GetValue(-width, width)));
     }
     FramePtr copy;
     if (m_impairments.duplicate > 0 && m_duplicateDraw->GetValue() < m_impairments.duplicate)
@@ -159,7 +161,10 @@ WireDirection::Depart(FramePtr frame)
     {
         ++m_counters.reordered;
         m_overtaking.push_back(std::move(frame));
-        Simulator::ScheduleWithContext(m_receiver->GetNode()->GetId(), Time(0), &WireDirection::Overtake, this);
+        Simulator::ScheduleWithContext(m_receiver->GetNode()->GetId(),
+                                       Time(0),
+                                       &WireDirection::Overtake,
+                                       this);
     }
     else
     {
@@ -175,8 +180,8 @@ void
 WireDirection::Land(uint64_t arrival, FramePtr frame)
 {
     m_lastArrival = std::max(m_lastArrival, arrival);
-    // A door only queues the frame. The ns-3 stack may send in turn, so it gets an event of its own: else a ring of
-    // bridges and wires without delay would recurse without end.
+    // A door only queues the frame. The ns-3 stack may send in turn, so it gets an event of its
+    // own: else a ring of bridges and wires without delay would recurse without end.
     if (m_flying.empty() && m_lastArrival == Now() && m_receiver->HasFrameReceiver())
     {
         Deliver(std::move(frame));

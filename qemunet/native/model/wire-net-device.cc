@@ -125,7 +125,10 @@ WireNetDevice::Send(Ptr<Packet> packet, const Address& dest, uint16_t protocolNu
 }
 
 bool
-WireNetDevice::SendFrom(Ptr<Packet> packet, const Address& source, const Address& dest, uint16_t protocolNumber)
+WireNetDevice::SendFrom(Ptr<Packet> packet,
+                        const Address& source,
+                        const Address& dest,
+                        uint16_t protocolNumber)
 {
     uint32_t payload = packet->GetSize();
     if (!m_channel || payload + ETHERNET_HEADER_BYTES > MaxFrameBytes(m_mtu))

@@ -18,11 +18,13 @@ class WireChannel;
 /**
  * One end of a WireChannel: an Ethernet interface that carries any EtherType and sends in any name.
  *
- * It has two faces. With a frame receiver (a door) raw frames go in by PutFrame() and come out there; no ns-3 packet
- * is made. Without, it is an ns-3 device like any other: packets become frames when they are sent and packets again
- * when they arrive. Packet tags do not cross a wire.
+ * It has two faces. With a frame receiver (a door) raw frames go in by PutFrame() and come out
+ * there; no ns-3 packet is made. Without, it is an ns-3 device like any other: packets become
+ * frames when they are sent and packets again when they arrive. Packet tags do not cross a wire.
  */
-class WireNetDevice : public NetDevice, public FrameSink
+class WireNetDevice
+    : public NetDevice
+    , public FrameSink
 {
   public:
     /** @returns The TypeId. */
@@ -69,7 +71,10 @@ class WireNetDevice : public NetDevice, public FrameSink
     bool IsBridge() const override;
     bool IsPointToPoint() const override;
     bool Send(Ptr<Packet> packet, const Address& dest, uint16_t protocolNumber) override;
-    bool SendFrom(Ptr<Packet> packet, const Address& source, const Address& dest, uint16_t protocolNumber) override;
+    bool SendFrom(Ptr<Packet> packet,
+                  const Address& source,
+                  const Address& dest,
+                  uint16_t protocolNumber) override;
     Ptr<Node> GetNode() const override;
     void SetNode(Ptr<Node> node) override;
     bool NeedsArp() const override;
@@ -83,16 +88,16 @@ class WireNetDevice : public NetDevice, public FrameSink
   private:
     PacketType Classify(Mac48Address destination) const;
 
-    Ptr<WireChannel> m_channel;                //!< The wire.
-    uint32_t m_end{0};                         //!< Which end this is.
-    FrameSink* m_frameReceiver{nullptr};       //!< The door, if there is one.
-    Ptr<Node> m_node;                          //!< The node.
-    uint32_t m_ifIndex{0};                     //!< Index on the node.
-    uint32_t m_mtu{1500};                      //!< In bytes.
-    Mac48Address m_address;                    //!< Of this device.
-    ReceiveCallback m_receive;                 //!< For frames to this device.
-    PromiscReceiveCallback m_promiscReceive;   //!< For all frames.
-    TracedCallback<> m_linkChange;             //!< Attach() was called.
+    Ptr<WireChannel> m_channel;              //!< The wire.
+    uint32_t m_end{0};                       //!< Which end this is.
+    FrameSink* m_frameReceiver{nullptr};     //!< The door, if there is one.
+    Ptr<Node> m_node;                        //!< The node.
+    uint32_t m_ifIndex{0};                   //!< Index on the node.
+    uint32_t m_mtu{1500};                    //!< In bytes.
+    Mac48Address m_address;                  //!< Of this device.
+    ReceiveCallback m_receive;               //!< For frames to this device.
+    PromiscReceiveCallback m_promiscReceive; //!< For all frames.
+    TracedCallback<> m_linkChange;           //!< Attach() was called.
 };
 
 } // namespace ns3::qemunet
