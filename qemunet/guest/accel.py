@@ -11,7 +11,9 @@ import json
 import os
 import platform
 import re
+import select
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -126,22 +128,26 @@ def _boot(program: str, arch: str, kernel: Path) -> _Proof:
     argv = [program, "-machine", machine, "-accel", "kvm", "-cpu", "host", "-m", "128M", "-nodefaults"]
     argv += ["-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel)]
     argv += ["-append", f"console={console} panic=-1"]
-    # `timeout` ends the hanging machine even if we are killed meanwhile.
-    bounded = ["timeout", "-s", "KILL", str(_PROOF_S), *argv]
-    with subprocess.Popen(
-        bounded, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
-    ) as qemu:
+    # If we are killed meanwhile, the hanging machine goes with the thread that started it, which stays here until its end.
+    tied = ["setpriv", "--pdeathsig", "KILL", *argv]
+    deadline_s = time.monotonic() + _PROOF_S
+    with subprocess.Popen(tied, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as qemu:
         seen = b""
         output = qemu.stdout.fileno() if qemu.stdout else -1
-        while _FIRST_LINE not in seen and (data := os.read(output, 4096)):
-            seen += data
-        if _FIRST_LINE in seen:
-            # The whole group: `timeout` cannot pass a KILL on.
-            os.killpg(qemu.pid, 9)
-            return _Proof(True, "KVM has booted a kernel on this host")
+        while _FIRST_LINE not in seen and (left_s := deadline_s - time.monotonic()) > 0:
+            if select.select([output], [], [], left_s)[0]:
+                data = os.read(output, 4096)
+                if not data:
+                    break
+                seen += data
+        late = time.monotonic() >= deadline_s
+        if late or _FIRST_LINE in seen:
+            qemu.kill()
         status = qemu.wait()
         said = (qemu.stderr.read() if qemu.stderr else b"").decode(errors="replace").strip()
-    if status in (-9, 137):
+    if _FIRST_LINE in seen:
+        return _Proof(True, "KVM has booted a kernel on this host")
+    if late:
         return _Proof(False, f"under KVM a kernel said nothing within {_PROOF_S} s")
     last = said.splitlines()[-1] if said else "it said nothing"
     return _Proof(False, f"QEMU with KVM ended with status {status} before the kernel said anything: {last}")

@@ -43,9 +43,10 @@ def build(recipe: Recipe, arch: str, *, into: Path, progress: Progress) -> None:
     with locked(store / "lock", f"fetching packages for {architecture.debian}", progress):
         apt = Apt(store, architecture.debian)
         apt.update(progress)
-        kernel = _kernel_package(apt, architecture)
-        named = apt.find(recipe.packages)
-        packages = [*named.values(), *_libraries(apt, named.values())]
+        with progress.step(f"packages that {recipe.name} needs for {architecture.debian}"):
+            kernel = _kernel_package(apt, architecture)
+            named = apt.find(recipe.packages)
+            packages = [*named.values(), *_libraries(apt, named.values())]
         archives = apt.download([kernel, *packages], progress)
         with progress.step(f"image {recipe.name} for {arch}") as step:
             step.update(text="unpacking")

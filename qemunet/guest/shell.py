@@ -10,7 +10,6 @@ import fcntl
 import os
 import secrets
 import struct
-import termios
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -28,6 +27,8 @@ Killer = Callable[[int], Awaitable[None]]
 _INTERRUPT, _QUIT = b"\x03", b"\x1c"
 #: Makes an armed line harmless; nothing at all if it has been fired.
 _DISARM = b" :\n"
+#: ioctl that names a terminal's session; the termios module of Python 3.11 has no name for it.
+_TIOCGSID = 0x5429
 _SIGHUP_STATUS, _SIGKILL_STATUS = 129, 137
 
 
@@ -407,7 +408,7 @@ def pty_killer(master: int) -> Killer:
 
     async def kill(signal: int) -> None:
         with suppress(OSError):
-            (session,) = struct.unpack("i", fcntl.ioctl(master, termios.TIOCGSID, bytes(4)))
+            (session,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGSID, bytes(4)))
             group = os.tcgetpgrp(master)
             if group != session:  # The shell itself leads the session; with nothing in the foreground it is to live.
                 os.killpg(group, signal)

@@ -29,14 +29,13 @@ PROGRAM_PACKAGES = {
     "apt-cache": "apt",
     "apt-config": "apt",
     "apt-get": "apt",
-    "cpio": "cpio",
     "depmod": "kmod",
     "dpkg-deb": "dpkg",
     "ip": "iproute2",
+    "lz4": "lz4",
     "qemu-img": "qemu-utils",
     "tcpdump": "tcpdump",
     "xz": "xz-utils",
-    "zstd": "zstd",
 }
 
 

@@ -47,8 +47,8 @@ def main() -> int:
             from qemunet.simulation.extension import Extension
 
             extension = Extension(Path(config["extend"]["path"]), config["extend"]["parameters"], built)
-    except Exception as error:
-        control.sendall(pack(Type.FAILED, 0, json.dumps(_failure(error, layer)).encode()[: MAX_BYTES - 8]))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the controller has to hear of it
+        control.sendall(pack(Type.FAILED, 0, json.dumps(_failure(error, layer)).encode()))
         return 1
     scheduling = _use_fifo(library)
     before = resource.getrusage(resource.RUSAGE_SELF)
@@ -69,7 +69,7 @@ def main() -> int:
             metrics = extension.finish()
             json.dumps(metrics)
             report["metrics"] = metrics
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the user's code may raise anything
             report["failure"] = _failure(error, "experiment")
     _send_report(control, stop_id, report)
     # Closes trace files. After the report: whatever goes wrong in here does not take it away.
@@ -87,7 +87,8 @@ def _use_fifo(library: ctypes.PyDLL) -> dict[str, Any]:
 
 def _failure(error: Exception, layer: str) -> dict[str, str]:
     lines = "".join(traceback.format_exception(error))
-    return {"layer": layer, "message": f"{type(error).__name__}: {error}", "traceback": lines[-8000:]}
+    # Bounded, so that it fits one message even where JSON writes each character as six.
+    return {"layer": layer, "message": f"{type(error).__name__}: {error}"[:800], "traceback": lines[-4000:]}
 
 
 def _send_report(control: socket.socket, stop_id: int, report: dict[str, Any]) -> None:

@@ -28,7 +28,9 @@ class Lifetimes:
     ) -> None:
         async with context as value:
             task_status.started(value)
-            await self._closing.wait()
+            # Shielded: when a run is cancelled, what stands on this is still brought down first, in order.
+            with trio.CancelScope(shield=True):
+                await self._closing.wait()
 
     def close(self) -> None:
         """Let all of them close."""

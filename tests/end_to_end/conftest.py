@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,37 +19,49 @@ QEMUNET = [sys.executable, "-m", "qemunet.cli.main"]
 DEADLINE_S = 240
 
 
+MARK = "QEMUNET_TEST_RUN"
+"""Variable in the environment of all that a test starts; whatever still has it was left behind by that test."""
+
+
 @dataclass(frozen=True)
 class Footprint:
-    """What a run could leave behind, seen from outside."""
+    """What is on the machine and could be a run's, seen from outside."""
 
     processes: frozenset[int]
-    namespaces: frozenset[str]
     mounts: frozenset[str]
     links: frozenset[str]
     unix_paths: frozenset[str]
 
 
-def footprint(directory: Path) -> Footprint:
-    processes, namespaces = set(), set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes()
-            if str(directory).encode() in words or b"qemu-system" in words or b"qemunet.simulation" in words:
-                processes.add(int(entry.name))
-            for kind in ("net", "pid", "mnt", "uts", "user"):
-                namespaces.add(os.readlink(entry / "ns" / kind))
-        except OSError:
-            continue
+def footprint(mark: str) -> Footprint:
     return Footprint(
-        frozenset(processes),
-        frozenset(namespaces),
+        frozenset(marked_processes(mark)),
         frozenset(Path("/proc/self/mountinfo").read_text().splitlines()),
         frozenset(os.listdir("/sys/class/net")),
         frozenset(line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if "qemunet" in line),
     )
+
+
+def marked_processes(mark: str) -> Iterator[int]:
+    word = f"{MARK}={mark}".encode()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and word in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
+        except OSError:
+            continue  # it has ended
+
+
+def namespaces(processes: Iterable[int] | None = None) -> set[str]:
+    """Namespaces of some processes, or of all on the machine."""
+    found = set()
+    for entry in Path("/proc").iterdir() if processes is None else [Path(f"/proc/{pid}") for pid in processes]:
+        for kind in ("net", "pid", "mnt", "uts", "user"):
+            try:
+                found.add(os.readlink(entry / "ns" / kind))
+            except OSError:
+                continue
+    return found
 
 
 class Bench:
@@ -58,14 +70,21 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.runs = directory / "runs"
-        self.before = footprint(directory)
+        self.mark = str(directory)
+        self.before = footprint(self.mark)
 
     def command(self, *words: str | Path) -> list[str]:
         return [*QEMUNET, *map(str, words)]
 
     def qemunet(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=DEADLINE_S, cwd=self.directory, check=False
+            self.command(*words),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            cwd=self.directory,
+            check=False,
+            env={**os.environ, MARK: self.mark},
         )
 
     def run(
@@ -87,6 +106,7 @@ class Bench:
             text=True,
             cwd=self.directory,
             start_new_session=True,
+            env={**os.environ, MARK: self.mark},
         )
 
     def file(self, name: str, text: str) -> Path:
@@ -98,10 +118,9 @@ class Bench:
         """Wait until the machine looks as before the run; processes of others may come and go meanwhile."""
 
         def left() -> Footprint:
-            now = footprint(self.directory)
+            now = footprint(self.mark)
             return Footprint(
                 now.processes - self.before.processes,
-                now.namespaces - self.before.namespaces,
                 now.mounts - self.before.mounts,
                 now.links - self.before.links,
                 now.unix_paths - self.before.unix_paths,

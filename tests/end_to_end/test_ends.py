@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Bench, wait_for
+from .conftest import Bench, marked_processes, namespaces, wait_for
 
 PAIR = """\
 node a qemu
@@ -163,9 +163,12 @@ def test_kill_leaves_nothing_and_reads_as_interrupted(bench: Bench) -> None:
     directory = running_task(bench, process)
     listed = bench.qemunet("ps")
     assert str(directory) in listed.stdout
+    own = namespaces(marked_processes(bench.mark)) - namespaces([os.getpid()])
+    assert own
     process.kill()
     process.communicate(timeout=60)
     bench.assert_nothing_left()
+    assert own.isdisjoint(namespaces())
     assert json.loads((directory / "run.json").read_text())["status"] == "running"
     for line in (directory / "events.jsonl").read_text().splitlines():
         json.loads(line)

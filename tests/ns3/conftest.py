@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from signal import Signals
 
 import trio
 
@@ -33,7 +34,7 @@ class LocalProcess:
         return await self._process.wait()
 
     async def kill(self, signal: int = 9) -> None:
-        self._process.send_signal(signal)
+        self._process.send_signal(Signals(signal))
 
 
 class LocalSpawner:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 import trio
@@ -21,10 +20,6 @@ from qemunet.tasks.protocols import TaskEvent
 from qemunet.tasks.task import Results
 from qemunet.tasks.verbs import GuestVerbs
 from tests.pure.shells import SHELLS, HostClock, Terminal, open_terminal
-
-
-class TaskStatus(Protocol):
-    def started(self) -> None: ...
 
 
 @dataclass
@@ -271,12 +266,8 @@ def test_one_task_at_a_time_and_verbs_wait(tmp_path: Path) -> None:
     async def body(bed: Bed) -> None:
         ended: list[str] = []
 
-        async def first(*, task_status: TaskStatus) -> None:
-            async with trio.open_nursery() as inner:
-                inner.start_soon(bed.run, Task("first", {"n0": f"cat {pipe}"}))
-                while "started" not in bed.kinds("n0"):
-                    await trio.lowlevel.checkpoint()
-                task_status.started()
+        async def first() -> None:
+            await bed.run(Task("first", {"n0": f"cat {pipe}"}))
             ended.append("task")
 
         async def verb() -> None:
@@ -284,7 +275,9 @@ def test_one_task_at_a_time_and_verbs_wait(tmp_path: Path) -> None:
             ended.append("verb")
 
         async with trio.open_nursery() as nursery:
-            await nursery.start(first)
+            nursery.start_soon(first)
+            while "started" not in bed.kinds("n0"):
+                await trio.lowlevel.checkpoint()
             with pytest.raises(TaskError, match="'second' cannot start while Task 'first' runs"):
                 await bed.run(Task("second", {"n1": ":"}))
             nursery.start_soon(verb)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from signal import Signals
 
 import trio
 
@@ -40,7 +41,7 @@ class LocalProcess:
         return await self._process.wait()
 
     async def kill(self, signal: int = 9) -> None:
-        self._process.send_signal(signal)
+        self._process.send_signal(Signals(signal))
 
 
 class LocalSpawner:

@@ -77,7 +77,10 @@ def test_boots_and_runs_what_it_promises(arch: str, tmp_path: Path) -> None:
 
             # The terminal passes bytes as they are; the shell is not interactive and its jobs have their own groups.
             assert await run_in(control, "printf 'a\\r\\tb\\033\\n'") == (0, "a\r\tb\033\n")
-            assert await run_in(control, "case $- in *i*) exit 1;; esac; tty >&2; exec 2>/dev/tty") == (0, "not a tty\n")
+            assert await run_in(control, "case $- in *i*) exit 1;; esac; tty >&2; exec 2>/dev/tty") == (
+                0,
+                "not a tty\n",
+            )
             await control.send_all(b"trap : INT; set -m; sleep 1000\n")
             await run_in(shell, "until pidof sleep; do :; done")
             await control.send_all(b"\x03")
@@ -206,7 +209,10 @@ def test_nothing_is_left(how: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("keys", "said"),
-    [("qemu_args='-machine no-such-machine'", "unsupported machine type"), ("qemu_args=-no-such-option", "invalid option")],
+    [
+        ("qemu_args='-machine no-such-machine'", "unsupported machine type"),
+        ("qemu_args=-no-such-option", "invalid option"),
+    ],
 )
 def test_launch_failure(keys: str, said: str, tmp_path: Path) -> None:
     files = tiny("x86_64")

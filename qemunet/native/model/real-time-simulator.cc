@@ -428,6 +428,7 @@ RealTimeSimulator::WaitAndServe()
         if (m_begun)
         {
             RunDueEvents();
+            Beat();
             FlushAll();
         }
         AdvanceToArrival();
