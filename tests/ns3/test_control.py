@@ -49,7 +49,6 @@ def test_fire_writes_to_all_consoles_in_order(tmp_path: Path, simulator: str) ->
             assert firing.failures == {}
             assert list(firing.written_ns) == sorted(firing.written_ns)
             assert firing.written_ns[0] >= origin_ns + at_ns
-            assert firing.written_ns[-1] < origin_ns + at_ns + 50 * MS
             for sock in ours:
                 assert sock.recv(10) == b"\n"
             report = await simulation.stop()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import trio
 
 from qemunet.plan.model import Impairments, LinkPlan
-from tests.ns3.conftest import end, frame, plan, simulate, wire
+from tests.ns3.conftest import Port, end, frame, plan, simulate, wire
 
 MS = 1_000_000
 
@@ -72,38 +73,43 @@ def test_malformed_frames_are_dropped_and_counted(tmp_path: Path) -> None:
     trio.run(main)
 
 
-def test_delay_of_a_wire(tmp_path: Path) -> None:
-    async def main() -> None:
-        link = wire(Impairments(delay_ns=20 * MS), Impairments(delay_ns=5 * MS))
-        async with simulate(plan(link), tmp_path) as (_, (a, b)):
-            times = []
-            for _ in range(20):
-                before = time.monotonic_ns()
-                await a.send(frame(0, 1, bytes(100)))
-                there = await b.receive()
-                await b.send(there)
-                await a.receive()
-                times.append(time.monotonic_ns() - before)
-            assert min(times) >= 25 * MS
-            # The median: single ones depend on what else this machine does.
-            assert sorted(times)[10] < 29 * MS
+async def faithful(link: LinkPlan, directory: Path, measure: Callable[[Port, Port], Awaitable[int]]) -> int:
+    """What ``measure`` returns in a simulation that kept time; a machine busy with other things may spoil a few."""
+    for _ in range(10):
+        async with simulate(plan(link), directory) as (simulation, (a, b)):
+            measured_ns = await measure(a, b)
+            lag = (await simulation.counters()).lag
+            if lag.p99_ns < MS and lag.max_ns < 3 * MS:
+                return measured_ns
+    pytest.fail(f"no simulation in ten kept time on this machine; the last had {lag}")
 
-    trio.run(main)
+
+def test_delay_of_a_wire(tmp_path: Path) -> None:
+    async def median_round_trip(a: Port, b: Port) -> int:
+        times = []
+        for _ in range(20):
+            before = time.monotonic_ns()
+            await a.send(frame(0, 1, bytes(100)))
+            await b.send(await b.receive())
+            await a.receive()
+            times.append(time.monotonic_ns() - before)
+        return sorted(times)[10]
+
+    link = wire(Impairments(delay_ns=20 * MS), Impairments(delay_ns=5 * MS))
+    assert 25 * MS <= trio.run(faithful, link, tmp_path, median_round_trip) < 27 * MS
 
 
 def test_rate_of_a_wire(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with simulate(plan(wire(Impairments(rate_bps=10_000_000))), tmp_path) as (_, (a, b)):
-            before = time.monotonic_ns()
-            for _ in range(80):
-                await a.send(frame(0, 1, bytes(1500 - 18)))
-            for _ in range(80):
-                await b.receive()
-            took_ns = time.monotonic_ns() - before
-            # 1500 bytes with header and FCS at 10 Mbit/s are 1.2 ms a frame.
-            assert 96 * MS <= took_ns < 115 * MS
+    async def burst(a: Port, b: Port) -> int:
+        before = time.monotonic_ns()
+        for _ in range(80):
+            await a.send(frame(0, 1, bytes(1500 - 18)))
+        for _ in range(80):
+            await b.receive()
+        return time.monotonic_ns() - before
 
-    trio.run(main)
+    # 1500 bytes with header and FCS at 10 Mbit/s are 1.2 ms a frame.
+    assert 96 * MS <= trio.run(faithful, wire(Impairments(rate_bps=10_000_000)), tmp_path, burst) < 105 * MS
 
 
 def test_queue_drops_are_counted(tmp_path: Path) -> None:
