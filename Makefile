@@ -3,7 +3,7 @@
 #   make test    the same set-up, then the tests
 PYTHON ?= python3
 BIN := .venv/bin
-NATIVE := $(shell find qemunet/native -name '*.cc' -o -name '*.h')
+NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
 .PHONY: run test setup lint types format lock sanitize clean
 

@@ -21,7 +21,10 @@ async def experiment(bed):
     await bed.guests["server"].wait_until_succeeds("grep -q ':1389 ' /proc/net/udp /proc/net/udp6")  # port 5001
 
     done = await bed.run(
-        Task("throughput", {"client": f"iperf -c {server} -u -b {bed.parameters['load']} -t {bed.parameters['seconds']} -f k"})
+        Task(
+            "throughput",
+            {"client": f"iperf -c {server} -u -b {bed.parameters['load']} -t {bed.parameters['seconds']} -f k"},
+        )
     )
     return {
         "round_trip_median_ms": statistics.median(round_trips_ms),

@@ -63,11 +63,11 @@ def load_experiment(path: Path) -> Experiment:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
+        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 - the script is the user's own program
     except SyntaxError as error:
         where = f"{error.filename}:{error.lineno or 0}:{error.offset or 0}"
         raise ExperimentError(f"{where}: {error.msg}", hint="mend the Python syntax") from error
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises is the user's error
+    except Exception as error:
         line = next(
             (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), 0
         )

@@ -45,7 +45,7 @@ _EXIT_BY_LAYER = {
 }
 
 
-class RunTimeout(TaskError):
+class RunTimeoutError(TaskError):
     """The whole run took longer than ``--timeout`` allows."""
 
 
@@ -169,7 +169,7 @@ class _Run:
                     except BaseExceptionGroup as group:
                         raise _main_cause(group) from None
                 if bound.cancelled_caught and self.signal is None:
-                    self.caught = RunTimeout(
+                    self.caught = RunTimeoutError(
                         f"the run did not end within {limit_s:g} s", hint="give it more time with --timeout"
                     )
                 nursery.cancel_scope.cancel()
@@ -259,7 +259,7 @@ class _Run:
             return "interrupted", None, None, 128 + self.signal
         if error is None:
             verdict, layer, code = "passed", None, EXIT_PASSED
-        elif isinstance(error, (AssertionError, CommandFailed, CommandTimeout, RunTimeout)):
+        elif isinstance(error, (AssertionError, CommandFailed, CommandTimeout, RunTimeoutError)):
             verdict, layer, code = "failed", "task" if isinstance(error, QemunetError) else "experiment", EXIT_FAILED
         elif self.from_experiment or isinstance(error, TaskError):
             return "error", None, "experiment", EXIT_FAILED

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError, GuestExitedError
+from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError
 from qemunet.guest.configure import configuration_script
 from qemunet.guest.console import Console
 from qemunet.guest.images import ImageFiles
@@ -92,8 +92,8 @@ async def open_guest(
         )
 
         async def explain() -> GuestError:
-            reason = await machine.wait_ended()
-            return GuestExitedError(f"{plan.node} has gone: {_REASONS[reason]}", node=plan.node, reason=reason)
+            await machine.wait_ended()
+            return machine.exited_error()
 
         consoles = {}
         # The consoles are closed before the machine, which owns their descriptors.
@@ -117,15 +117,6 @@ async def open_guest(
         if wanted:
             await _configure(shell, "the experiment's configure()", wanted)
         yield BootedGuest(plan, shell, machine.consoles["shell"])
-
-
-_REASONS = {
-    "reboot": "it rebooted",
-    "shutdown": "it shut down",
-    "panic": "its kernel panicked",
-    "crash": "QEMU ended",
-    "launch": "QEMU could not be started",
-}
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class Lifetimes:
-    """Made by ``open_lifetimes``. Holds context managers open, each in a task of its own, so that many things start and end side by side."""
+    """Holds context managers open, each in a task of its own; made by ``open_lifetimes``."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
