@@ -28,7 +28,7 @@ _LAST_WAIT_S = 0.05
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 
-class QmpFailed(Exception):  # noqa: N818 (not seen outside of this part)
+class QmpFailed(Exception):
     """A command that QEMU refused or did not answer."""
 
 
