@@ -93,6 +93,7 @@ class Shell:
         self._pid = 0
         self._daemons = 0
         self._synchronized = False
+        self._deaf = False  # The terminal may have stopped to turn ^C into a signal.
 
     def _kill_through(self, control: Shell) -> Killer:
         async def kill(signal: int) -> None:
@@ -129,8 +130,9 @@ class Shell:
             watch = self.console.watch({"hello": hello})
             self.console.write(framing.greeting(hello, attempt, sh=self._sh))
             with trio.move_on_after(patience_s):
-                await watch.reached("hello")
-                break
+                if await self._greeted(watch):
+                    break
+                continue
             patience_s, attempt = min(patience_s * 1.5, self.reply_s / 2), attempt + 1
         nonce = framing.new_nonce()
         watch = self.console.watch({"ready": nonce})
@@ -139,6 +141,16 @@ class Shell:
             self._pid = int((await watch.reached("ready")).words[0])
             return True
         return False
+
+    async def _greeted(self, watch: Watch) -> bool:
+        """Wait for the answer to a greeting; False if meanwhile a fresh shell said that it is there, so greet again."""
+        while not watch.alerts:
+            if "hello" in watch.hits:
+                return True
+            if watch.error is not None:
+                raise watch.error
+            await watch.changed()
+        return "hello" in watch.hits
 
     async def arm(
         self,
@@ -165,6 +177,9 @@ class Shell:
         if not self._synchronized:
             await self.synchronize()
         self._daemons += daemon
+        if self._deaf:
+            await self._ask(framing.mend("{}").decode())
+            self._deaf = False
         mended = False
         for _ in range(3):
             nonces = {name: framing.new_nonce() for name in ("armed", "begin", "end")}
@@ -286,6 +301,7 @@ class Armed:
                     shell.console.write(key)
                 if await self._ends_in(shell.grace_s):
                     return self._result()
+                shell._deaf = True
             for signal in (15, 9):
                 if await shell._kill(signal) and await self._ends_in(shell.grace_s):
                     return self._result()

@@ -218,6 +218,23 @@ def test_a_command_may_read_the_terminal(on_shell: Callable[[Body], None]) -> No
     on_shell(body)
 
 
+def test_a_command_that_makes_the_terminal_deaf(on_shell: Callable[[Body], None]) -> None:
+    async def body(terminal: Terminal) -> None:
+        terminal.shell.grace_s = 0.3
+        for status in (143, 130):
+            deafen = "stty -isig </dev/tty; " if status == 143 else ""
+            armed = await terminal.shell.arm(f"{deafen}exec sleep 1000")
+            armed.fire()
+            await armed.begun()
+            with trio.move_on_after(0.2):
+                await armed.ended()
+            ended = await armed.stop()
+            assert ended is not None
+            assert ended.exit_status == status
+
+    on_shell(body)
+
+
 STUBBORN = [
     ("READY; exec sleep 1000", 130),
     ("READY; sleep 1000", 130),
