@@ -74,13 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def show_error(error: QemunetError) -> None:
     """Print an error and its remedy to standard error."""
-    lines = error.message.splitlines() or [type(error).__name__]
-    if len(lines) == 1:
-        print(f"qemunet: {error.layer}: {lines[0]}", file=sys.stderr)
+    problems = getattr(error, "problems", ())
+    if len(problems) > 1:
+        print(f"qemunet: {error.layer}: {len(problems)} mistakes", file=sys.stderr)
+        print("\n".join(problems), file=sys.stderr)
     else:
-        print(f"qemunet: {error.layer}: {len(lines)} lines of trouble", file=sys.stderr)
-        for line in lines:
-            print(line, file=sys.stderr)
+        print(f"qemunet: {error.layer}: {error.message or type(error).__name__}", file=sys.stderr)
     if error.hint:
         print(f"  hint: {error.hint}", file=sys.stderr)
 

@@ -146,8 +146,11 @@ def set_up(nonce: str, *, sh: str, stray: str, directory: str) -> bytes:
 
 
 def mend(nonce: str) -> bytes:
-    """What brings the terminal's modes back, answered by ``nonce``."""
-    return rf"stty {_MODES}; printf '\036q%s\n' {nonce}".encode() + b"\n"
+    """What brings the terminal's modes back, answered by ``nonce``.
+
+    The empty line ends keys that a deaf terminal took as text.
+    """
+    return b"\n" + rf"stty {_MODES}; printf '\036q%s\n' {nonce}".encode() + b"\n"
 
 
 def probe(nonce: str) -> bytes:

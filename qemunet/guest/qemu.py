@@ -223,8 +223,9 @@ async def open_qemu(
             process = await spawner.spawn(f"qemu {plan.node}", argv, fds=fds, log=log)
         finally:
             os.close(log)
-            for pair in pairs.values():
-                pair[1].close()
+            for name, pair in pairs.items():
+                if name not in _CONSOLES:
+                    pair[1].close()
         qmp = await Qmp.open(pairs["qmp"][0], plan.node)
         consoles = {name: pairs[name][0].fileno() for name in _CONSOLES}
         machine = QemuMachine(plan.node, argv, process, qmp, consoles, kernel_path)
@@ -237,6 +238,11 @@ async def open_qemu(
                 nursery.start_soon(watch.keep, partial(watch.follow_kernel, kernel_stream))
                 try:
                     await _greet(machine, qmp, watch, log_path)
+                    # A virtconsole drops what its socket does not take at once (QEMU's flush_buf in hw/char). QEMU has
+                    # made its ends non-blocking by now; they are made blocking again, so that it waits instead.
+                    for name in _CONSOLES:
+                        pairs[name][1].setblocking(True)
+                        pairs[name][1].close()
                     nursery.start_soon(watch.keep, watch.follow_events)
                     yield machine
                 except BaseException as error:  # noqa: BLE001 (raised again below)

@@ -181,6 +181,11 @@ def _boot_files(node: Node, source_directory: Path | None, problems: Problems) -
                 problems.add(node.place_of(key), f"{key} of node {node.name}: there is no file {path}")
             found[key] = str(path)
     image = attributes.get("image", None if "kernel" in found or "drive" in found else DEFAULT_IMAGE)
+    if image is not None and image.endswith(".yaml"):
+        recipe = Path(source_directory or Path.cwd(), image).absolute()
+        if source_directory is not None and not recipe.is_file():
+            problems.add(node.place_of("image"), f"image of node {node.name}: there is no recipe {recipe}")
+        image = str(recipe)
     if image is None and "kernel" not in found:
         for key in ("append", "initrd"):
             if key in attributes:

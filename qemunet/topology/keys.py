@@ -20,6 +20,10 @@ Network = IPv4Network | IPv6Network
 
 _MIB = 1 << 20
 _DISTRIBUTION = re.compile(r"(uniform|normal|lognormal|mixture|empirical)\s*\(.*\)", re.DOTALL)
+
+ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "riscv64")
+"""Those whose machines are known, as in the names of QEMU's programs."""
+
 _OTHER_NAMES = {"amd64": "x86_64", "x86-64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
 
@@ -144,15 +148,15 @@ def arch(text: str) -> str:
     """An architecture, as in QEMU's program name."""
     if text in _OTHER_NAMES:
         raise ValueError(f"is called {_OTHER_NAMES[text]!r} here, as QEMU calls it")
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", text):
-        raise ValueError("must be an architecture as QEMU names it, such as x86_64 or aarch64")
+    if text not in ARCHITECTURES:
+        raise ValueError(f"is none of the architectures {', '.join(ARCHITECTURES)}{did_you_mean(text, ARCHITECTURES)}")
     return text
 
 
 def image(text: str) -> str:
-    """The name of an image."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text):
-        raise ValueError("must be the name of an image (letters, digits and . - _); see qemunet image list")
+    """The name of an image, or the path of a recipe, which ends in .yaml."""
+    if not text.endswith(".yaml") and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text):
+        raise ValueError("must be the name of an image (see qemunet image list) or the path of a recipe (*.yaml)")
     return text
 
 

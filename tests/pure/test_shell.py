@@ -223,11 +223,10 @@ def test_a_command_that_makes_the_terminal_deaf(on_shell: Callable[[Body], None]
         terminal.shell.grace_s = 0.3
         for status in (143, 130):
             deafen = "stty -isig </dev/tty; " if status == 143 else ""
-            armed = await terminal.shell.arm(f"{deafen}exec sleep 1000")
+            armed = await terminal.shell.arm(f"{deafen}echo ready; exec sleep 1000")
             armed.fire()
-            await armed.begun()
-            with trio.move_on_after(0.2):
-                await armed.ended()
+            while armed.output() != b"ready\n":
+                await trio.lowlevel.checkpoint()
             ended = await armed.stop()
             assert ended is not None
             assert ended.exit_status == status
