@@ -30,6 +30,8 @@ _DISARM = b" :\n"
 #: ioctl that names a terminal's session; the termios module of Python 3.11 has no name for it.
 _TIOCGSID = 0x5429
 _SIGHUP_STATUS, _SIGKILL_STATUS = 129, 137
+#: What users are promised that a Daemon has after each signal; not stretched for slow guests.
+_DAEMON_GRACE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Shell:
             killed.
         killer: Another way to do that.
         patience: Factor on all waiting times of the shell's own (a slow guest).
+
+    Attributes:
+        directory: Where in the guest the shell keeps its pipe and the output of Daemons.
     """
 
     def __init__(
@@ -89,7 +94,8 @@ class Shell:
         self._sh = sh
         self._stray = stray
         self._killer = killer or (None if control is None else self._kill_through(control))
-        self._directory = f"qemunet-{secrets.token_hex(4)}"
+        self.directory = ""
+        self._name = f"qemunet-{secrets.token_hex(4)}"
         self._pid = 0
         self._daemons = 0
         self._synchronized = False
@@ -136,9 +142,10 @@ class Shell:
             patience_s, attempt = min(patience_s * 1.5, self.reply_s / 2), attempt + 1
         nonce = framing.new_nonce()
         watch = self.console.watch({"ready": nonce})
-        self.console.write(framing.set_up(nonce, sh=self._sh, stray=self._stray, directory=self._directory))
+        self.console.write(framing.set_up(nonce, sh=self._sh, stray=self._stray, directory=self._name))
         with trio.move_on_after(self.reply_s):
-            self._pid = int((await watch.reached("ready")).words[0])
+            pid, self.directory = (await watch.reached("ready")).words
+            self._pid = int(pid)
             return True
         return False
 
@@ -378,7 +385,7 @@ class ArmedDaemon(Armed):
         raise TypeError("a Daemon is not waited for")
 
     async def stop(self) -> Ended | None:
-        """SIGINT to its process group, after ``grace_s`` SIGTERM, after ``grace_s`` SIGKILL; its output and status.
+        """SIGINT to its process group, after 2 s SIGTERM, after 2 s SIGKILL; its output and status.
 
         The shell must be idle. Call it in a shielded scope.
         """
@@ -410,7 +417,7 @@ class ArmedDaemon(Armed):
         shell = self._shell
         pause_s = 0.001
         (status,) = await shell._ask(f"q_k {{}} {signal} {pid} {self._number}\n")
-        with trio.move_on_after(shell.grace_s):
+        with trio.move_on_after(_DAEMON_GRACE_S):
             while status == "-":
                 await trio.sleep(pause_s)
                 pause_s = min(pause_s * 2, 0.05)

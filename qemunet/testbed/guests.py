@@ -102,7 +102,8 @@ async def open_guest(
             console = Console(machine.consoles[name], node=plan.node, log=log, explain=explain)
             consoles[name] = await stack.enter_async_context(console)
         control = Shell(consoles["control"], patience=patience)
-        shell = Shell(consoles["shell"], number=number, control=control, patience=patience)
+        # What left-behind processes write goes to the control console, and so to its log and no other command's output.
+        shell = Shell(consoles["shell"], number=number, stray="/dev/hvc1", control=control, patience=patience)
         try:
             for each in (control, shell):
                 await each.synchronize(BOOT_TIMEOUT_S * patience)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from qemunet.guest.console import Console
 from qemunet.guest.shell import Ended, Shell, pty_killer
 
 #: A new shell in a session of its own whenever the last one has died, as the init of a guest does it.
-KEEPER = "trap '' HUP; while :; do printf 'qemunet-ready\\n'; setsid -c -w %s; done"
+KEEPER = "while :; do printf 'qemunet-ready\\n'; setsid -c -w %s; done"
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox sh") if shutil.which(shell.split()[0])]
 
@@ -40,6 +41,15 @@ def _start(argv: Sequence[str], slave: int, *, session: bool) -> subprocess.Pope
     return subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=session)
 
 
+def _kill_all_on(terminal: int) -> None:
+    """Kill what tests have left behind on a terminal, given by its device number."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[4]) == terminal:
+                os.kill(int(stat.parent.name), signal.SIGKILL)
+
+
 @asynccontextmanager
 async def open_terminal(
     sh: str, directory: Path, *, node: str = "guest", number: int = 0, kept: bool = False, killable: bool = True
@@ -47,17 +57,22 @@ async def open_terminal(
     master, slave = os.openpty()
     argv: Sequence[str] = ["sh", "-c", KEEPER % sh] if kept else ["setsid", "-c", *sh.split()]
     process = _start(argv, slave, session=kept)
+    device = os.fstat(slave).st_rdev
     os.close(slave)
+    made = ""
     try:
         async with Console(master, node=node, log=directory / f"{node}.log") as console:
             killer = pty_killer(master) if killable else None
             shell = Shell(console, number=number, sh=sh, killer=killer)
             await shell.synchronize()
+            made = shell.directory
             yield Terminal(shell, console, process)
     finally:
         process.kill()
+        _kill_all_on(device)
         os.close(master)
         process.wait()
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @dataclass(frozen=True)
