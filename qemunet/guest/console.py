@@ -67,6 +67,37 @@ class Output:
         return b"".join(self._chunks)
 
 
+class FileOutput(Output):
+    """Output that goes to a file as it comes, however long it is.
+
+    Args:
+        descriptor: Of the file, which stays the caller's.
+        progress: Told the number of bytes so far, by the console's thread.
+
+    Attributes:
+        error: What kept the file from being written; nothing is written after that.
+    """
+
+    def __init__(self, descriptor: int, progress: Callable[[int], None]) -> None:
+        super().__init__(0)
+        self._descriptor = descriptor
+        self._progress = progress
+        self._size = 0
+        self.error: OSError | None = None
+
+    def append(self, chunk: bytes) -> None:
+        """Write what was read."""
+        try:
+            while chunk and self.error is None:
+                written = os.write(self._descriptor, chunk)
+                self._size += written
+                chunk = chunk[written:]
+        except OSError as error:
+            # The console must be read on, whatever becomes of the file.
+            self.error = error
+        self._progress(self._size)
+
+
 @dataclass(frozen=True)
 class Hit:
     """A mark that was read.
@@ -92,10 +123,10 @@ class Watch:
         alerts: How often what our images print at the start of a shell was seen.
     """
 
-    def __init__(self, token: trio.lowlevel.TrioToken, marks: Mapping[str, str]) -> None:
+    def __init__(self, token: trio.lowlevel.TrioToken, marks: Mapping[str, str], output: Output | None = None) -> None:
         self.names = {nonce.encode(): name for name, nonce in marks.items()}
         self.hits: dict[str, Hit] = {}
-        self.output = Output()
+        self.output = output or Output()
         self.echoed = False
         self.alerts = 0
         self.error: GuestError | None = None
@@ -188,8 +219,9 @@ class _MarkSearcher(_Searcher):
 class _Stream(SpawnBase):
     """The descriptor as pexpect sees it: reading waits without a limit, writes what is queued, and logs."""
 
-    def __init__(self, fd: int, log: int) -> None:
+    def __init__(self, fd: int, log: int, flushed: Callable[[], None]) -> None:
         super().__init__(timeout=None, maxread=_READ_BYTES)
+        self.flushed = flushed
         self.delayafterread = None
         self.fd = fd
         self.read_ns = 0
@@ -238,6 +270,12 @@ class _Stream(SpawnBase):
                 pass
             except OSError:
                 self._queue.clear()
+        self.flushed()
+
+    def waiting_bytes(self) -> int:
+        """How much has not been taken by the guest yet (any thread)."""
+        with self._lock:
+            return len(self._queue)
 
     def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> bytes:
         """Some bytes, as soon as there are any.
@@ -307,9 +345,10 @@ class Console:
         """Start reading."""
         os.set_blocking(self.fd, False)
         self._token = trio.lowlevel.current_trio_token()
+        self._flushed = trio.Event()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._stream = _Stream(self.fd, self._log)
+        self._stream = _Stream(self.fd, self._log, self._tell_flushed)
         self._thread = threading.Thread(target=self._read, name=f"console {self.node}", daemon=True)
         self._thread.start()
         return self
@@ -326,12 +365,12 @@ class Console:
             self._stream.release()
             os.close(self._log)
 
-    def watch(self, marks: Mapping[str, str]) -> Watch:
+    def watch(self, marks: Mapping[str, str], *, output: Output | None = None) -> Watch:
         """Wait for marks (name -> nonce) from now on, and no longer for those of the watch before.
 
-        Call it before what makes the guest write them.
+        Call it before what makes the guest write them. ``output`` takes the bytes between ``begin`` and ``end``.
         """
-        watch = Watch(self._token, marks)
+        watch = Watch(self._token, marks, output)
         if self.ended is not None:
             watch.fail(self.ended)
         self._searcher.watch = watch
@@ -343,6 +382,26 @@ class Console:
         """Type ``data``, without waiting; returns the host's monotonic time, in ns, at which it was handed over."""
         return self._stream.queue(data)
 
+    async def drained(self, limit_bytes: int = 0) -> None:
+        """Wait until the guest has taken all that was written but ``limit_bytes``.
+
+        Raises:
+            ConsoleError, GuestExitedError: it never will.
+        """
+        while self._stream.waiting_bytes() > limit_bytes:
+            if self.ended is not None:
+                raise self.ended
+            await self._flushed.wait()
+
+    def _tell_flushed(self) -> None:
+        """Wake whoever waits in ``drained`` (console's thread)."""
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._wake_drained, idempotent=True)
+
+    def _wake_drained(self) -> None:
+        self._flushed.set()
+        self._flushed = trio.Event()
+
     def fail(self, error: GuestError) -> None:
         """Tell everyone who waits, now or later, that the guest is gone, and why."""
         if self.ended is None:
@@ -350,6 +409,7 @@ class Console:
         watch = self._searcher.watch
         if watch is not None:
             watch.fail(self.ended)
+        self._tell_flushed()
 
     def _read(self) -> None:
         stream, searcher = self._stream, self._searcher

@@ -33,8 +33,8 @@ from qemunet.process import Process, Spawner
 
 EndReason = Literal["reboot", "shutdown", "panic", "crash"]
 
-_CHANNELS = ("qmp", "kernel", "shell", "control")
-_CONSOLES = ("shell", "control")
+_CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
+_CHANNELS = ("qmp", "kernel", *_CONSOLES)
 _FIRST_FD = 10
 _GREETING_TIMEOUT_S = 60.0
 _QUIT_TIMEOUT_S = 2.0
@@ -101,7 +101,7 @@ class QemuMachine:
         node: Name of its node.
         argv: Its command line.
         process: Its QEMU.
-        consoles: Our ends of its consoles (``shell``, ``control``): stream sockets, which stay ours to close.
+        consoles: Our ends of its consoles (``shell``, ``control``, ``spare1`` and on): stream sockets, which stay ours to close.
         kernel_log: File with all that its kernel has written.
         events: All QMP events so far.
         ended: Set when QEMU has ended and everything it said has been read.

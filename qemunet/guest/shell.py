@@ -19,7 +19,7 @@ import trio
 
 from qemunet.errors import ConsoleError
 from qemunet.guest import framing
-from qemunet.guest.console import Console, Watch
+from qemunet.guest.console import Console, Output, Watch
 
 #: Sends a signal, by its number, to what runs in the foreground of a console.
 Killer = Callable[[int], Awaitable[None]]
@@ -167,6 +167,7 @@ class Shell:
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         daemon: bool = False,
+        output: Output | None = None,
     ) -> Armed:
         """Deliver a command, and type the line that runs it, without its newline.
 
@@ -176,6 +177,7 @@ class Shell:
             env: Variables added to its environment.
             stdin: What the command reads; None is /dev/null.
             daemon: It runs in the background, in a process group of its own.
+            output: Takes what the command writes; memory, up to a limit, if None.
 
         Raises:
             ValueError: the text cannot be delivered.
@@ -193,7 +195,7 @@ class Shell:
             delivery = framing.delivery(
                 nonces["armed"], text, cwd=cwd, env=env or {}, stdin=stdin or b"", daemon=daemon
             )
-            watch = self.console.watch(nonces)
+            watch = self.console.watch(nonces, output=output)
             line = f"{'q_b' if daemon else 'q_r'} {nonces['begin']} {nonces['end']} "
             self.console.write(delivery + line.encode() + (b"%d " % self._daemons if daemon else b""))
             answer = None

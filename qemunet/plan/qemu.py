@@ -28,6 +28,9 @@ _LAST_NIC_SLOT = 0x1E
 _FUNCTIONS = 8
 _NIC_SLOTS = _LAST_NIC_SLOT - _FIRST_NIC_SLOT + 1
 
+CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
+"""Virtio consoles, hvc0 and on: for the experiment's commands, for control, and for copies and further shells."""
+
 MOST_INTERFACES = _NIC_SLOTS * _FUNCTIONS
 """Interfaces that a machine may have."""
 
@@ -99,7 +102,7 @@ def qemu_argv(
     argv += ["-chardev", "socket,id=qmp,fd=${fd:qmp}", "-mon", "chardev=qmp,mode=control"]
     argv += ["-chardev", "socket,id=kernel,fd=${fd:kernel}", "-serial", "chardev:kernel"]
     argv += ["-device", f"virtio-serial-pci,addr={_SERIAL_SLOT:#x}"]
-    for name in ("shell", "control"):
+    for name in CONSOLES:
         argv += ["-chardev", f"socket,id={name},fd=${{fd:{name}}}", "-device", f"virtconsole,chardev={name}"]
     argv += ["-device", f"virtio-rng-pci,addr={_RANDOM_SLOT:#x}"]
     argv += _boot_arguments(attributes, files, machine)

@@ -159,10 +159,11 @@ class Executor:
         """
         with trio.CancelScope(shield=True):
             try:
-                return self._record("ended", running, await running.armed.stop())
+                ended = await running.armed.stop()
             except GuestError as error:
                 self._lost(running, error)
                 raise
+        return self._record("ended", running, ended)
 
     def runs_on(self, running: Running) -> CompletedCommand:
         """The record, for now, of a Daemon that outlives its Task."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from qemunet import tasks
 from qemunet.errors import TaskError
-from qemunet.guest.shell import Shell
-from qemunet.plan.model import GuestPlan, InterfacePlan
+from qemunet.guest import transfer
+from qemunet.plan.model import InterfacePlan
 from qemunet.progress import Progress
 from qemunet.results.fidelity import Measured
 from qemunet.results.record import RunDirectory
@@ -20,6 +23,7 @@ from qemunet.tasks.engine import Engine
 from qemunet.tasks.protocols import Observer, TaskEvent
 from qemunet.tasks.verbs import GuestVerbs
 from qemunet.testbed.clock import SimulationClock
+from qemunet.testbed.guests import BootedGuest
 from qemunet.topology import Topology
 
 
@@ -31,10 +35,51 @@ class Guest(GuestVerbs):
         plan: What it was built from.
     """
 
-    def __init__(self, plan: GuestPlan, shell: Shell, clock: SimulationClock, observe: Observer) -> None:
-        super().__init__(shell, clock, observe=observe)
-        self.name = plan.node
-        self.plan = plan
+    def __init__(self, guest: BootedGuest, clock: SimulationClock, observe: Observer, progress: Progress) -> None:
+        super().__init__(guest.shell, clock, observe=observe)
+        self.name = guest.plan.node
+        self.plan = guest.plan
+        self._spares = guest.spares
+        self._clock = clock
+        self._observe = observe
+        self._progress = progress
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[GuestVerbs]:
+        """A second, independent shell: its verbs do not wait for Tasks or for the guest's other verbs.
+
+        Raises:
+            ConsoleError, GuestExitedError: it cannot be had.
+        """
+        async with self._spares.open() as shell:
+            yield GuestVerbs(shell, self._clock, observe=self._observe)
+
+    async def copy_to(self, source: str | PathLike[str], target: str) -> None:
+        """Copy a file or folder of the host to the guest, into ``target`` if that is a folder there.
+
+        It goes over a console of its own, beside Tasks and verbs.
+
+        Raises:
+            GuestError: there is no such source, or the guest could not take it.
+        """
+        with self._progress.step(f"copying {source} to {self.name}:{target}") as step:
+            async with self._spares.open() as shell, shell.lock:
+                await transfer.send(
+                    shell, Path(source), target, lambda done, total: step.update(done=done, total=total)
+                )
+
+    async def copy_from(self, source: str, target: str | PathLike[str]) -> Path:
+        """Copy a file or folder of the guest to the host, into ``target`` if that is a folder; returns what was written.
+
+        Raises:
+            CommandFailed: the guest could not read it.
+            GuestError: the host could not write it.
+        """
+        with self._progress.step(f"copying {self.name}:{source} to {target}") as step:
+            async with self._spares.open() as shell, shell.lock:
+                return await transfer.fetch(
+                    shell, source, Path(target), lambda done, total: step.update(done=done, total=total)
+                )
 
     @property
     def interfaces(self) -> tuple[InterfacePlan, ...]:

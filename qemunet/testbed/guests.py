@@ -16,6 +16,7 @@ from qemunet.guest.qemu import open_qemu
 from qemunet.guest.shell import Shell
 from qemunet.plan.model import GuestPlan
 from qemunet.process import Spawner
+from qemunet.testbed.spares import SpareShells
 
 BOOT_TIMEOUT_S = 30.0
 """A guest under KVM with a core of its own is up within this time, or never."""
@@ -35,11 +36,13 @@ class BootedGuest:
         plan: What it was built from.
         shell: Its command shell; ``shell.number`` is its console's number at the simulator.
         console_fd: Where the simulator types.
+        spares: Further shells of it.
     """
 
     plan: GuestPlan
     shell: Shell
     console_fd: int
+    spares: SpareShells
 
 
 def patience_of(accel: str, guests: int) -> float:
@@ -117,7 +120,16 @@ async def open_guest(
         wanted = configure(plan)
         if wanted:
             await _configure(shell, "the experiment's configure()", wanted)
-        yield BootedGuest(plan, shell, machine.consoles["shell"])
+        spares = SpareShells(
+            plan.node,
+            {f"hvc{index}": machine.consoles[name] for index, name in enumerate(machine.consoles) if index > 1},
+            control=control,
+            stack=stack,
+            directory=directory / "console",
+            explain=explain,
+            patience=patience,
+        )
+        yield BootedGuest(plan, shell, machine.consoles["shell"], spares)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

@@ -63,7 +63,7 @@ async def open_testbed(
         clock = SimulationClock(simulation, origin_ns, {guest.shell.number: name for name, guest in booted.items()})
         directory.event("time-0", simulation_s=0.0, host_ns=origin_ns)
         bed = Testbed(topology, parameters, seed, directory, progress, clock)
-        bed.guests = {name: Guest(guest.plan, guest.shell, clock, bed.observe) for name, guest in booted.items()}
+        bed.guests = {name: Guest(guest, clock, bed.observe, progress) for name, guest in booted.items()}
         engine = Engine({name: guest.shell for name, guest in booted.items()}, clock, observe=bed.observe)
         bed.use(engine)
         async with trio.open_nursery() as nursery:

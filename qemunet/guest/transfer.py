@@ -1,0 +1,178 @@
+"""Files and folders to and from a guest, over a console of their own: a tar stream through a raw terminal.
+
+The guest needs tar and head; it sees nothing but two commands on a shell that nobody else uses.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import trio
+
+from qemunet.errors import CommandFailed, GuestError
+from qemunet.guest.console import FileOutput
+from qemunet.guest.framing import quote
+from qemunet.guest.shell import Ended, Shell
+
+Told = Callable[[int, int | None], None]
+"""Called with the bytes that have passed and their number in all, None where it is not known."""
+
+_PIECE_BYTES = 64 * 1024
+_MOST_WAITING_BYTES = 256 * 1024
+
+# The stream holds one entry, `q`, a file or folder. It is unpacked beside its target, so that the target is there
+# whole or not at all; into a folder that is there already its content is added, as cp does.
+_PREPARE = """\
+set -e
+t={target}
+if [ -d "$t" ]; then t=${{t%/}}/{name}; fi
+mkdir -p -- "$(dirname "$t")"
+mkdir -- "$t.{mark}"
+stty -isig -ixon </dev/tty
+"""
+
+# Everything that the terminal brings belongs to head; ^C is a byte like any other meanwhile.
+_RECEIVE = """\
+t={target}
+if [ -d "$t" ]; then t=${{t%/}}/{name}; fi
+w=$t.{mark}
+trap 'stty isig </dev/tty; rm -rf "$w"' EXIT
+set -e
+head -c {size} </dev/tty | tar -xf - -C "$w"
+if [ -d "$w/q" ] && [ -d "$t" ]; then tar -cf - -C "$w/q" . | tar -xf - -C "$t"; else rm -rf "$t"; mv "$w/q" "$t"; fi
+"""
+
+_SEND = """\
+s={source}
+[ -e "$s" ] || {{ echo "$s: there is no such file" >&2; exit 1; }}
+tar -cf - -C "$(dirname "$s")" -- "$(basename "$s")"
+"""
+
+
+async def send(shell: Shell, source: Path, target: str, told: Told) -> None:
+    """Copy a file or folder of the host to a guest, as ``cp -r`` would: into ``target`` if that is a folder there.
+
+    Args:
+        shell: Of a console that nobody else uses.
+        source: A file or folder; links in it stay links.
+        target: Path in the guest; its folder is made if it is missing.
+        told: Is told how far it is.
+
+    Raises:
+        GuestError: there is no such source, or the guest could not take it.
+    """
+    with tempfile.TemporaryFile() as packed:
+        try:
+            name = await trio.to_thread.run_sync(_pack, source, packed)
+        except OSError as error:
+            message = f"copy_to {shell.node}: {source} cannot be read: {error.strerror}"
+            raise GuestError(message, node=shell.node) from error
+        size = packed.tell()
+        packed.seek(0)
+        words = {
+            "target": quote(target),
+            "name": quote(name),
+            "mark": f"qemunet-{secrets.token_hex(4)}",
+            "size": size,
+        }
+        await _checked(shell, _PREPARE.format(**words), target)
+        armed = await shell.arm(_RECEIVE.format(**words))
+        armed.fire()
+        try:
+            await armed.begun()
+            passed = 0
+            while piece := packed.read(_PIECE_BYTES):
+                shell.console.write(piece)
+                await shell.console.drained(_MOST_WAITING_BYTES)
+                passed += len(piece)
+                told(passed, size)
+            ended = await armed.ended()
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await armed.stop()
+            raise
+        _check(shell, ended, target)
+
+
+async def _checked(shell: Shell, text: str, target: str) -> None:
+    armed = await shell.arm(text)
+    armed.fire()
+    _check(shell, await armed.ended(), target)
+
+
+def _check(shell: Shell, ended: Ended, target: str) -> None:
+    if ended.exit_status != 0:
+        said = ended.output.decode("utf-8", "replace").strip()
+        raise GuestError(f"copy_to {shell.node}: {target} could not be written: {said}", node=shell.node)
+
+
+def _pack(source: Path, packed: IO[bytes]) -> str:
+    """Pack a file or folder under the name ``q``; returns its own name."""
+    resolved = source.resolve(strict=True)
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        archive.add(resolved, arcname="q")
+    return resolved.name
+
+
+async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
+    """Copy a file or folder of a guest to the host, as ``cp -r`` would: into ``target`` if that is a folder here.
+
+    Args:
+        shell: Of a console that nobody else uses.
+        source: Path in the guest.
+        target: Path on the host; its folder is made if it is missing.
+        told: Is told how far it is.
+
+    Returns:
+        What was written.
+
+    Raises:
+        CommandFailed: the guest could not read it.
+        GuestError: the host could not write it.
+    """
+    with tempfile.TemporaryFile() as packed:
+        output = FileOutput(packed.fileno(), lambda passed: told(passed, None))
+        armed = await shell.arm(_SEND.format(source=quote(source)), output=output)
+        armed.fire()
+        try:
+            ended = await armed.ended()
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await armed.stop()
+            raise
+        if output.error is not None:
+            raise GuestError(f"copy_from {shell.node}: {output.error.strerror}", node=shell.node)
+        packed.seek(0)
+        if ended.exit_status != 0:
+            said = packed.read(4096).decode("utf-8", "replace").strip()
+            raise CommandFailed(
+                f"copy_from {shell.node}: {source} could not be read: {said}",
+                node=shell.node,
+                command=f"tar {source}",
+                output=said,
+                exit_status=ended.exit_status,
+            )
+        try:
+            return await trio.to_thread.run_sync(_unpack, packed, target)
+        except (OSError, tarfile.TarError) as error:
+            raise GuestError(f"copy_from {shell.node}: {target} cannot be written: {error}", node=shell.node) from error
+
+
+def _unpack(packed: IO[bytes], target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    into = target if target.is_dir() else target.parent
+    with tarfile.open(fileobj=packed) as archive, tempfile.TemporaryDirectory(dir=into, prefix=".qemunet-") as work:
+        # The filter keeps what a guest sends inside the folder: no absolute paths, no links out of it, no devices.
+        archive.extractall(work, filter="data")
+        (entry,) = os.listdir(work)
+        written = target / entry if target.is_dir() else target
+        if written.is_dir():
+            raise FileExistsError(17, "is there already", str(written))
+        os.replace(Path(work, entry), written)
+    return written

@@ -1,0 +1,74 @@
+"""Further shells of a guest, on consoles that stand ready for copies and for ``open()``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from qemunet.errors import GuestError
+from qemunet.guest.console import Console
+from qemunet.guest.shell import Shell
+
+
+class SpareShells:
+    """The spare consoles of one guest; a shell is started on one when it is first wanted, and then kept.
+
+    Args:
+        node: The guest's name.
+        consoles: Our descriptors by the guest's name of the terminal (``hvc2``).
+        control: Its control shell, which starts the others.
+        stack: What is opened here is closed with it, before the guest.
+        directory: Of the consoles' logs.
+        explain: Says why the guest has gone.
+        patience: Factor on our own time-outs.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        consoles: Mapping[str, int],
+        *,
+        control: Shell,
+        stack: AsyncExitStack,
+        directory: Path,
+        explain: Callable[[], Awaitable[GuestError]],
+        patience: float,
+    ) -> None:
+        self._node = node
+        self._consoles = dict(consoles)
+        self._control = control
+        self._stack = stack
+        self._directory = directory
+        self._explain = explain
+        self._patience = patience
+        self._idle: list[Shell] = []
+        self._room = trio.Semaphore(len(consoles))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Shell]:
+        """A shell that is nobody else's while the context lasts; waits while all are in use.
+
+        Raises:
+            ConsoleError, GuestExitedError: it cannot be had.
+        """
+        async with self._room:
+            shell = self._idle.pop() if self._idle else await self._start()
+            try:
+                yield shell
+            finally:
+                self._idle.append(shell)
+
+    async def _start(self) -> Shell:
+        tty, descriptor = self._consoles.popitem()
+        log = self._directory / f"{self._node}.{tty}.log"
+        console = Console(descriptor, node=self._node, log=log, explain=self._explain)
+        await self._stack.enter_async_context(console)
+        async with self._control.lock:
+            # The image's own keeper of a console (see guest-images/README.md), which outlives this command.
+            armed = await self._control.arm(f"setsid /etc/console {tty} </dev/null >/dev/null 2>&1 &")
+            armed.fire()
+            await armed.ended()
+        return Shell(console, control=self._control, stray="/dev/hvc1", patience=self._patience)
