@@ -13,11 +13,13 @@ from typing import Any
 from qemunet import tasks
 from qemunet.errors import TaskError
 from qemunet.guest import transfer
+from qemunet.guest.shell import Shell
 from qemunet.plan.model import InterfacePlan
 from qemunet.progress import Progress
 from qemunet.results.fidelity import Measured
 from qemunet.results.record import RunDirectory
 from qemunet.simulation.report import SimulationReport
+from qemunet.tasks.barrier import TaskOutcome
 from qemunet.tasks.chain import run_chain
 from qemunet.tasks.engine import Engine
 from qemunet.tasks.protocols import Observer, TaskEvent
@@ -126,10 +128,17 @@ class Testbed:
         self._clock = clock
         self._skews_ns: list[int] = []
         self._engine: Engine | None = None
+        self._shells: Mapping[str, Shell] = {}
 
-    def use(self, engine: Engine) -> None:
-        """Take the engine that runs its Tasks."""
+    def use(self, engine: Engine, shells: Mapping[str, Shell]) -> None:
+        """Take the engine that runs its Tasks, and the shells it runs them on."""
         self._engine = engine
+        self._shells = shells
+
+    @property
+    def shells(self) -> Mapping[str, Shell]:
+        """The command shells below the guests, for benchmarks and tests."""
+        return self._shells
 
     @property
     def extended(self) -> Mapping[str, Any]:
@@ -167,12 +176,16 @@ class Testbed:
             CommandFailed, CommandTimeout: the first command that failed or was late.
             GuestExitedError, ConsoleError: a guest was lost.
         """
+        self._progress.say(f"Task {task.name}")
+        return (await self.execute(task)).results
+
+    async def execute(self, task: tasks.Task) -> TaskOutcome:
+        """``run``, without a word of progress, and with the skew and the instant of the start beside the results."""
         if self._engine is None:
             raise TaskError(f"Task {task.name!r}: the testbed is not running")
-        self._progress.say(f"Task {task.name}")
         outcome = await self._engine.run(task)
         self._skews_ns.append(outcome.skew.written_ns)
-        return outcome.results
+        return outcome
 
     async def run_chain(self, first: tasks.Task, *, limit: int = 1000) -> list[tasks.Results]:
         """Run ``first``, then what its ``analyze`` returns, until that is None; returns the results of each.

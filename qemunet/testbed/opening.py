@@ -64,8 +64,9 @@ async def open_testbed(
         directory.event("time-0", simulation_s=0.0, host_ns=origin_ns)
         bed = Testbed(topology, parameters, seed, directory, progress, clock)
         bed.guests = {name: Guest(guest, clock, bed.observe, progress) for name, guest in booted.items()}
-        engine = Engine({name: guest.shell for name, guest in booted.items()}, clock, observe=bed.observe)
-        bed.use(engine)
+        shells = {name: guest.shell for name, guest in booted.items()}
+        engine = Engine(shells, clock, observe=bed.observe)
+        bed.use(engine, shells)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch_simulation, simulation)
             try:
