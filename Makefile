@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test setup lint types format lock sanitize clean
+.PHONY: run test setup lint types format lock sanitize bench-skew clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -38,6 +38,10 @@ format: setup
 # The native code under AddressSanitizer with UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: setup
 	scripts/sanitize
+
+# How far apart commands start on 10 guests, beside pexpect and a bare C loop.
+bench-skew: setup
+	$(BIN)/python benchmarks/skew.py
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

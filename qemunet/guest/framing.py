@@ -12,7 +12,7 @@ replaces it by a fresh one with a few short functions, and then uses only these:
 
 The begin mark is written once the pipe to the relay is open: from then on a key stroke meets the command, never the
 shell that is about to start it. A command's output goes through a named pipe and a relay (``cat``) to the console, the end mark behind it in the same
-pipe: nothing can overtake it. A process that a command leaves behind keeps that pipe; before the next command the relay
+pipe (and so does the word that it is armed: when that arrives the relay runs, and nothing is left to do but to start): nothing can overtake it. A process that a command leaves behind keeps that pipe; before the next command the relay
 is taken off the console and the pipe is emptied elsewhere, so nothing of it gets into a later frame, and no SIGPIPE
 ends it. The command itself is a shell of its own below a subshell that waits for it: ``exit``, ``exec``, ``kill $$``
 and ``kill $PPID`` do not reach the shell that reads the console.
@@ -47,6 +47,7 @@ _MODES = r"raw -echo isig noflsh -tostop intr '^C' quit '^\' susp undef"
 #: Typed once, line by line, at a fresh shell. {directory}, {stray} and {sh} are filled in.
 _SET_UP = r"""
 set -m
+exec 4<&- 5<&-
 trap : INT QUIT TERM PIPE ALRM USR1 USR2
 [ "$BASH_VERSION" ] || exec 2>/dev/null
 q_n='
@@ -73,7 +74,9 @@ q_a() {{
  case $2 in *e*) q_e=$(printf %b "$q_e");; esac
  case $2 in *d*) ;; *) [ "$q_w" ] || {{
   [ -p "$q_d/f" ] || {{ rm -f "$q_d/f"; mkfifo "$q_d/f"; }}
-  cat <"$q_d/f" & q_p=$! q_w=1; echo "$q_p" >"$q_d/p"; }};; esac
+  if [ -p "$q_d/f" ]; then exec 4<>"$q_d/f"; cat <"$q_d/f" 4<&- & q_p=$! q_w=1; echo "$q_p" >"$q_d/p"
+  else exec 4>/dev/tty; fi; }}
+  q_c=; printf '\036q%s ok\n' "$1" >&4; return;; esac
  q_c=; printf '\036q%s ok\n' "$1"
 }}
 q_r() {{
@@ -81,14 +84,14 @@ q_r() {{
  q_w= q_t=
  while [ -z "$q_t" ]; do
   q_f=$q_d/f; [ -p "$q_f" ] || q_f=/dev/tty
-  {{ printf '\036q%s\n' "$1" >&0; q_x; q_t=$?
+  {{ exec 4<&-; printf '\036q%s\n' "$1" >&0; q_x; q_t=$?
   printf '\036q%s %s\n' "$2" "$q_t" || printf '\036q%s %s lost\n' "$2" "$q_t" >&0; }} >"$q_f"
  done
 }}
 q_b() {{
  [ "$4$q_c" ] && {{ printf '\036q%s -\n' "$2"; return; }}
  printf '\036q%s\n' "$1"
- {{ trap : INT QUIT TERM; q_x; q_t=$?; trap '' INT QUIT TERM; echo "$q_t" >"$q_d/$3.s"; }} >"$q_d/$3.o" 2>&1 &
+ {{ trap : INT QUIT TERM; q_x; q_t=$?; trap '' INT QUIT TERM; echo "$q_t" >"$q_d/$3.s"; }} >"$q_d/$3.o" 2>&1 4<&- &
  printf '\036q%s %s\n' "$2" "$!"
 }}
 q_k() {{
