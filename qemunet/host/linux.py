@@ -1,4 +1,4 @@
-"""The few Linux calls that Python 3.11 does not offer: namespaces, mounts, taps, the loopback interface.
+"""The few Linux calls that Python 3.11 does not offer: namespaces, mounts, taps, interfaces, processes.
 
 Imported by the Run's init, which must start fast: nothing but small modules of the standard library.
 """
@@ -13,6 +13,7 @@ import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
@@ -28,6 +29,8 @@ MS_PRIVATE = 0x40000
 
 CAP_NET_ADMIN = 12
 CAP_SYS_ADMIN = 21
+CAP_SYS_RESOURCE = 24
+_PR_CAPBSET_DROP = 24
 
 TUN_DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
@@ -36,12 +39,16 @@ _IFF_TAP = 0x0002
 _IFF_NO_PI = 0x1000
 _IFREQ_FLAGS = "16sH22x"
 _SIOCSIFFLAGS = 0x8914
+_SIOCSIFHWADDR = 0x8924
+_SIOCSIFTXQLEN = 0x8943
+_ARPHRD_ETHER = 1
 _IFF_UP_RUNNING = 0x1 | 0x40
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
+def check(result: int, what: str) -> None:
+    """Raise the OSError of a call that did not return 0; ``what`` is its ``filename``."""
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), what)
@@ -49,7 +56,17 @@ def _check(result: int, what: str) -> None:
 
 def unshare(flags: int, what: str) -> None:
     """Leave the namespaces of ``flags`` for new ones; ``what`` names them in the OSError."""
-    _check(_libc.unshare(flags), what)
+    check(libc.unshare(flags), what)
+
+
+def enter_namespace(descriptor: int, what: str) -> None:
+    """Join the namespace that a descriptor is of; ``what`` names it in the OSError."""
+    check(libc.setns(descriptor, 0), what)
+
+
+def drop_capability(number: int) -> None:
+    """Give a capability up for this process, once it has executed a program, and for all its children."""
+    check(libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), f"capability {number}")
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -59,7 +76,7 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, options
         OSError: its ``filename`` is ``target``.
     """
     words = [None if word is None else os.fsencode(word) for word in (source, target, kind, options)]
-    _check(_libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), target)
+    check(libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), target)
 
 
 def effective_capabilities() -> int:
@@ -108,3 +125,24 @@ def open_tap(name: str, *, persist: bool = False) -> int:
         os.close(descriptor)
         raise OSError(error.errno, error.strerror, name) from error
     return descriptor
+
+
+def set_up_interface(name: str, mac: str, *, queue_frames: int) -> None:
+    """Give an interface of this network namespace, which is down, its address and the length of its queue.
+
+    Args:
+        name: Of the interface.
+        mac: As ``02:..``.
+        queue_frames: Frames that may wait until they are taken from a tap; one more is dropped.
+
+    Raises:
+        OSError: its ``filename`` is the interface's name.
+    """
+    address = bytes.fromhex(mac.replace(":", ""))
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+            request = struct.pack("16sH6s16x", name.encode(), _ARPHRD_ETHER, address)
+            fcntl.ioctl(handle, _SIOCSIFHWADDR, request)
+            fcntl.ioctl(handle, _SIOCSIFTXQLEN, struct.pack("16si20x", name.encode(), queue_frames))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error

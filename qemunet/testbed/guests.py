@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError
+from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError, GuestExitedError
 from qemunet.guest.configure import configuration_script
 from qemunet.guest.console import Console
+from qemunet.guest.container import open_container
 from qemunet.guest.images import ImageFiles
 from qemunet.guest.qemu import open_qemu
 from qemunet.guest.shell import Shell
 from qemunet.plan.model import GuestPlan
-from qemunet.process import Spawner
+from qemunet.process import ContainerStarter, Spawner
 
 BOOT_TIMEOUT_S = 30.0
 """A guest under KVM with a core of its own is up within this time, or never."""
@@ -35,16 +37,41 @@ class BootedGuest:
         plan: What it was built from.
         shell: Its command shell; ``shell.number`` is its console's number at the simulator.
         console_fd: Where the simulator types.
+        taps: A container's interfaces, by number of the door.
     """
 
     plan: GuestPlan
     shell: Shell
     console_fd: int
+    taps: Mapping[int, int]
+
+
+class Machine(Protocol):
+    """What a guest runs in: ``QemuMachine`` and ``Container``."""
+
+    @property
+    def consoles(self) -> Mapping[str, int]:
+        """Descriptors of its consoles: ``shell`` and ``control``."""
+
+    async def wait_ended(self) -> str:
+        """Wait until it ends and return why."""
+
+    def exited_error(self) -> GuestExitedError:
+        """The error that says how it ended; for after its end."""
+
+
+class GuestStarter(Spawner, ContainerStarter, Protocol):
+    """Starts machines and containers in the Run."""
 
 
 def patience_of(accel: str, guests: int) -> float:
-    """Factor on our own time-outs: emulated processors are slower, and many guests share the cores."""
-    return (1.0 if accel == "kvm" else TCG_FACTOR) * max(1.0, guests / len(os.sched_getaffinity(0)))
+    """Factor on our own time-outs: emulated processors are slower, and many guests share the cores.
+
+    Args:
+        accel: ``kvm``, ``tcg``, or empty for a container.
+        guests: How many there are in all.
+    """
+    return (TCG_FACTOR if accel == "tcg" else 1.0) * max(1.0, guests / len(os.sched_getaffinity(0)))
 
 
 @asynccontextmanager
@@ -52,7 +79,7 @@ async def open_guest(
     plan: GuestPlan,
     number: int,
     *,
-    spawner: Spawner,
+    starter: GuestStarter,
     files: ImageFiles | None,
     accel: str,
     nets: Sequence[int],
@@ -65,10 +92,10 @@ async def open_guest(
     Args:
         plan: What to build.
         number: Of its console at the simulator.
-        spawner: Starts QEMU in the Run.
+        starter: Starts it in the Run.
         files: The image's, None where the node names its own.
-        accel: ``kvm`` or ``tcg``.
-        nets: Descriptors of its interfaces' far ends, in order.
+        accel: ``kvm`` or ``tcg``; empty for a container.
+        nets: Descriptors of its interfaces' far ends, in order; none for a container, which has taps of its own.
         patience: Factor on our own time-outs.
         directory: The run's.
         configure: The experiment's word on the guest's configuration.
@@ -79,17 +106,23 @@ async def open_guest(
         GuestError: its configuration failed.
     """
     async with AsyncExitStack() as stack:
-        machine = await stack.enter_async_context(
-            open_qemu(
-                plan,
-                spawner=spawner,
-                kernel=Path(plan.kernel) if plan.kernel else files.kernel if files else None,
-                initrd=Path(plan.initrd) if plan.initrd else files.initrd if files else None,
-                accel=accel,
-                nets=nets,
-                directory=directory,
+        taps: Mapping[int, int] = {}
+        machine: Machine
+        if plan.type == "container":
+            machine = container = await stack.enter_async_context(open_container(plan, starter=starter))
+            taps = container.taps
+        else:
+            machine = await stack.enter_async_context(
+                open_qemu(
+                    plan,
+                    spawner=starter,
+                    kernel=Path(plan.kernel) if plan.kernel else files.kernel if files else None,
+                    initrd=Path(plan.initrd) if plan.initrd else files.initrd if files else None,
+                    accel=accel,
+                    nets=nets,
+                    directory=directory,
+                )
             )
-        )
 
         async def explain() -> GuestError:
             await machine.wait_ended()
@@ -110,13 +143,13 @@ async def open_guest(
             raise GuestBootTimeout(
                 f"{plan.node} did not come up within {BOOT_TIMEOUT_S * patience:g} s",
                 node=plan.node,
-                hint=f"what its kernel said is in {directory / 'console' / f'{plan.node}.kernel.log'}",
+                hint=f"what it said is in {directory / 'console' / plan.node}.*log",
             ) from error
         await _configure(shell, "its configuration", configuration_script(plan))
         wanted = configure(plan)
         if wanted:
             await _configure(shell, "the experiment's configure()", wanted)
-        yield BootedGuest(plan, shell, machine.consoles["shell"])
+        yield BootedGuest(plan, shell, machine.consoles["shell"], taps)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

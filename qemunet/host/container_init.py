@@ -1,0 +1,205 @@
+"""PID 1 of a container: it finishes the container from inside, keeps a shell on each terminal, and reaps.
+
+A copy of the Run's init, not a program of its own: a fork takes a millisecond, a new interpreter twenty. Never returns.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+import termios
+import traceback
+from contextlib import suppress
+from typing import TypedDict
+
+from qemunet.host import linux, mounts
+from qemunet.host.children import reset_signals
+from qemunet.host.messages import ancillary_of, encode, failure_of
+
+MOST_PROCESSES = 1024
+"""Processes and threads of one container: what bounds a fork bomb."""
+
+SHELL = "/bin/sh"
+CONSOLES = ("shell", "control")
+
+_ENVIRONMENT = {
+    "HOME": "/root",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "TERM": "dumb",
+}
+_READY = b"qemunet-ready\n"
+_RETRY_S = 0.1
+_OOM_SCORE = "500"
+_LIMITS = {
+    resource.RLIMIT_NPROC: MOST_PROCESSES,
+    # 1 and not 0: the kernel then hands no core to a collector, which would be the host's.
+    resource.RLIMIT_CORE: 1,
+    # Where they are not 0, a container could outrank the simulator.
+    resource.RLIMIT_RTPRIO: 0,
+    resource.RLIMIT_NICE: 0,
+}
+
+
+class Inside(TypedDict):
+    """What PID 1 is told.
+
+    Attributes:
+        hostname: Of the container.
+        root: Where its file system has been mounted.
+    """
+
+    hostname: str
+    root: str
+
+
+def be_container_init(told: Inside, channel: socket.socket) -> None:
+    """Finish the container, send the masters of its terminals through ``channel``, and keep it. Never returns."""
+    try:
+        try:
+            slaves = _finish(told, channel)
+        except OSError as error:
+            channel.send(encode({"failure": failure_of(error, "container")}))
+        else:
+            _keep_shells(slaves)
+    finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+            sys.stderr.flush()
+        os._exit(1)
+
+
+def _finish(told: Inside, channel: socket.socket) -> list[int]:
+    """Everything up to the first shells; returns the slaves of the terminals."""
+    reset_signals()
+    os.setsid()
+    os.umask(0o022)
+    _become_root()
+    socket.sethostname(told["hostname"])
+    _enter_root(told["root"])
+    terminals = [_open_terminal(number) for number in range(len(CONSOLES))]
+    _limit()
+    if not os.access(SHELL, os.X_OK):
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), SHELL)
+    masters, slaves = ([terminal[side] for terminal in terminals] for side in (0, 1))
+    channel.sendmsg([encode({})], ancillary_of(masters))
+    # What is closed below is closed behind the back of its owners: none of them may be collected, and close it again.
+    gc.disable()
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in (0, 1):
+        os.dup2(null, number, inheritable=False)
+    # Standard error stays that of the Run's init, for this process's own last words. Of all else that the init
+    # holds, nothing may be left in a process of the container.
+    kept = sorted(slaves)
+    for number, following in zip([2, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
+        os.closerange(number + 1, following)
+    return slaves
+
+
+def _become_root() -> None:
+    """Until now this process has the user of the Run's init, who is nobody here."""
+    with suppress(PermissionError):  # An ordinary user's Run may not give groups up.
+        os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _enter_root(root: str) -> None:
+    """Make the prepared file system the only one, such that nothing can be taken away that hides something."""
+    linux.unshare(linux.CLONE_NEWNS, "mount namespace of a container")
+    # A bind of its own: the mounts made outside are locked here, all together may be taken, one by one they may not.
+    new_root = "/proc"
+    flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+    linux.mount("proc", f"{root}/proc", "proc", flags)
+    with suppress(PermissionError):  # Where the host's is partly hidden, as in a container of another kind.
+        linux.mount("sysfs", f"{root}/sys", "sysfs", flags | linux.MS_RDONLY)
+    linux.mount("devpts", f"{root}/dev/pts", "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=620,ptmxmode=666")
+    linux.mount(root, new_root, None, linux.MS_BIND | linux.MS_REC)
+    mounts.change_root(new_root)
+    # No new cgroup namespaces: an ordinary user's cgroups, which are the host's, could be reached by one.
+    with suppress(OSError), open("/proc/sys/user/max_cgroup_namespaces", "w", encoding="ascii") as setting:
+        setting.write("0")
+    linux.drop_capability(linux.CAP_SYS_RESOURCE)
+
+
+def _open_terminal(number: int) -> tuple[int, int]:
+    """The master and the slave of terminal ``number``, which is /dev/pts/``number``."""
+    master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    linux.check(linux.libc.unlockpt(master), "/dev/ptmx")
+    return master, os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def _limit() -> None:
+    for limit, value in _LIMITS.items():
+        _, hard = resource.getrlimit(limit)
+        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (bound, bound))
+    # If memory runs out, it is not the host's processes that are to go.
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as setting:
+        setting.write(_OOM_SCORE)
+
+
+def _keep_shells(slaves: list[int]) -> None:
+    """Have a shell on every terminal, again whenever one has ended, and reap everything. Never returns."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    shells: dict[int, int] = {}
+    while True:
+        for slave in slaves:
+            if slave not in shells.values():
+                with suppress(OSError):  # No process left: it is tried again soon.
+                    shells[_start_shell(slave)] = slave
+        _wait(shells, complete=len(shells) == len(slaves))
+
+
+def _wait(shells: dict[int, int], *, complete: bool) -> None:
+    """Reap until a shell has ended; not for long if one is missing."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            pid = 0
+        if shells.pop(pid, None) is not None:
+            return
+        if pid == 0:
+            if complete:
+                signal.sigwait([signal.SIGCHLD])
+            elif signal.sigtimedwait([signal.SIGCHLD], _RETRY_S) is None:
+                return
+
+
+def _start_shell(slave: int) -> int:
+    """Start a shell that reads the terminal as its script; returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for number in (0, 1, 2):
+            os.dup2(slave, number)
+        _set_raw(slave)
+        os.write(1, _READY)
+        with suppress(OSError):
+            os.chdir(_ENVIRONMENT["HOME"])
+        os.execve(SHELL, ["sh", os.ttyname(0)], _ENVIRONMENT)
+    finally:
+        os._exit(127)
+
+
+def _set_raw(terminal: int) -> None:
+    """Every byte passes as it is; only ^C and ^\\ stay keys."""
+    modes = termios.tcgetattr(terminal)
+    characters = list(modes[6])
+    characters[termios.VINTR], characters[termios.VQUIT] = b"\x03", b"\x1c"
+    characters[termios.VSUSP] = b"\0"
+    characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+    speed = termios.B38400
+    termios.tcsetattr(
+        terminal, termios.TCSANOW, [0, 0, termios.CS8 | termios.CREAD, termios.ISIG, speed, speed, characters]
+    )
