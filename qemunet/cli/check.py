@@ -39,7 +39,8 @@ def execute(arguments: argparse.Namespace) -> int:
         addresses = ", ".join(
             f"{interface.name} {' '.join(interface.addresses) or 'no address'}" for interface in guest.interfaces
         )
-        print(f"  {guest.node:<16} {f'{guest.type} {guest.arch}'.rstrip()}  {addresses}")
+        kind = f"{guest.type} {guest.arch}".rstrip()
+        print(f"  {guest.node:<16} {kind}  {addresses}")
     for link in plan.simulation.links:
         ends = " ".join(f"{end.node}:{end.interface}" for end in link.ends)
         print(f"  {link.name:<16} {link.type}  {ends}")

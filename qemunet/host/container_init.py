@@ -16,7 +16,7 @@ import sys
 import termios
 import traceback
 from contextlib import suppress
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from qemunet.host import linux, mounts
 from qemunet.host.children import reset_signals
@@ -193,13 +193,10 @@ def _start_shell(slave: int) -> int:
 
 
 def _set_raw(terminal: int) -> None:
-    """Every byte passes as it is; only ^C and ^\\ stay keys."""
-    modes = termios.tcgetattr(terminal)
-    characters = list(modes[6])
-    characters[termios.VINTR], characters[termios.VQUIT] = b"\x03", b"\x1c"
-    characters[termios.VSUSP] = b"\0"
-    characters[termios.VMIN], characters[termios.VTIME] = 1, 0
-    speed = termios.B38400
-    termios.tcsetattr(
-        terminal, termios.TCSANOW, [0, 0, termios.CS8 | termios.CREAD, termios.ISIG, speed, speed, characters]
-    )
+    """Every byte passes as it is; only the keys of SIGINT and SIGQUIT stay keys."""
+    modes: list[Any] = termios.tcgetattr(terminal)
+    modes[0], modes[1], modes[2], modes[3] = 0, 0, termios.CS8 | termios.CREAD, termios.ISIG
+    for key, character in ((termios.VINTR, b"\x03"), (termios.VQUIT, b"\x1c"), (termios.VSUSP, b"\0")):
+        modes[6][key] = character
+    modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)

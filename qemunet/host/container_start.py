@@ -169,7 +169,8 @@ def _heard(channel: socket.socket) -> tuple[Message, list[int]]:
         OSError: it failed, or died without a word.
     """
     packet, ancillary, _, _ = channel.recvmsg(MAX_BYTES, ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
-    message = decode(packet) if packet else {"failure": {"errno": 0, "error": "it died", "what": "PID 1"}}
+    lost = {"failure": {"stage": "", "what": "PID 1", "errno": 0, "error": "it died"}}
+    message: Message = decode(packet) if packet else lost
     if "failure" in message:
         raise _InsideError(message["failure"])
     return message, descriptors_of(ancillary)

@@ -189,7 +189,7 @@ class InitLoop:
         with channel:
             packet, ancillary, _, _ = channel.recvmsg(MAX_BYTES, ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         lost = {"failure": {"stage": "helper", "what": "starter of a container", "errno": 0, "error": "it died"}}
-        answer = decode(packet) if packet else lost
+        answer: Message = decode(packet) if packet else lost
         pid = answer.get("pid")
         if pid is not None:
             self._children.add(pid)
