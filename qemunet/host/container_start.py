@@ -126,7 +126,7 @@ def _start(request: ContainerRequest) -> tuple[Message, list[int]]:
     taps = []
     for interface in request["interfaces"]:
         if interface["veth"] is None:
-            taps.append(linux.open_tap(interface["name"]))
+            taps.append(linux.open_tap(interface["name"], persist=True))
             linux.set_up_interface(interface["name"], interface["mac"], queue_frames=QUEUE_FRAMES)
     root.build()
     ours.send(b"{}")

@@ -137,7 +137,6 @@ def test_links(text: str, place: str, says: str) -> None:
     [
         ("node x router", "node type router"),
         ("node x[1-3] olsr position=0,0 step=50,0", "node type olsr"),
-        ("node x router", "node type router"),
         ("node x host\nlink x a", "node type host"),
         ("node x bridge", "node type bridge"),
         ("node x qemu pcap=yes", "key pcap of type qemu"),
