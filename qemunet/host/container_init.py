@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import termios
+import time
 import traceback
 from contextlib import suppress
 from typing import Any, TypedDict
@@ -62,11 +63,11 @@ def be_container_init(told: Inside, channel: socket.socket) -> None:
     """Finish the container, send the masters of its terminals through ``channel``, and keep it. Never returns."""
     try:
         try:
-            slaves = _finish(told, channel)
+            shells = _finish(told, channel)
         except OSError as error:
             channel.send(encode({"failure": failure_of(error, "container")}))
         else:
-            _keep_shells(slaves)
+            shells.keep()
     finally:
         if sys.exc_info()[0] is not None:
             traceback.print_exc()
@@ -74,8 +75,8 @@ def be_container_init(told: Inside, channel: socket.socket) -> None:
         os._exit(1)
 
 
-def _finish(told: Inside, channel: socket.socket) -> list[int]:
-    """Everything up to the first shells; returns the slaves of the terminals."""
+def _finish(told: Inside, channel: socket.socket) -> _Shells:
+    """Everything up to the first shells; returns them."""
     reset_signals()
     os.setsid()
     os.umask(0o022)
@@ -84,9 +85,10 @@ def _finish(told: Inside, channel: socket.socket) -> list[int]:
     _enter_root(told["root"])
     terminals = [_open_terminal(number) for number in range(len(CONSOLES))]
     _limit()
-    if not os.access(SHELL, os.X_OK):
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), SHELL)
     masters, slaves = ([terminal[side] for terminal in terminals] for side in (0, 1))
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    shells = _Shells(slaves)
+    shells.start()
     channel.sendmsg([encode({})], ancillary_of(masters))
     # What is closed below is closed behind the back of its owners: none of them may be collected, and close it again.
     gc.disable()
@@ -98,7 +100,7 @@ def _finish(told: Inside, channel: socket.socket) -> list[int]:
     kept = sorted(slaves)
     for number, following in zip([2, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(number + 1, following)
-    return slaves
+    return shells
 
 
 def _become_root() -> None:
@@ -144,39 +146,75 @@ def _limit() -> None:
         setting.write(_OOM_SCORE)
 
 
-def _keep_shells(slaves: list[int]) -> None:
-    """Have a shell on every terminal, again whenever one has ended, and reap everything. Never returns."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    shells: dict[int, int] = {}
-    while True:
-        for slave in slaves:
-            if slave not in shells.values():
-                with suppress(OSError):  # No process left: it is tried again soon.
-                    shells[_start_shell(slave)] = slave
-        _wait(shells, complete=len(shells) == len(slaves))
+class _Shells:
+    """A shell on each of some terminals, given by their slaves."""
 
+    def __init__(self, slaves: list[int]) -> None:
+        self._slaves = slaves
+        self._running: dict[int, int] = {}
+        self._started_s: dict[int, float] = {}
 
-def _wait(shells: dict[int, int], *, complete: bool) -> None:
-    """Reap until a shell has ended; not for long if one is missing."""
-    while True:
-        try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            pid = 0
-        if shells.pop(pid, None) is not None:
-            return
-        if pid == 0:
-            if complete:
-                signal.sigwait([signal.SIGCHLD])
-            elif signal.sigtimedwait([signal.SIGCHLD], _RETRY_S) is None:
+    def start(self) -> None:
+        """Start what is missing.
+
+        Raises:
+            OSError: one could not be executed, or there are too many processes.
+        """
+        for slave in self._slaves:
+            # One that ends at once must not keep a processor busy.
+            if slave not in self._running.values() and time.monotonic() >= self._started_s.get(slave, 0) + _RETRY_S:
+                self._started_s[slave] = time.monotonic()
+                self._running[_start_shell(slave)] = slave
+
+    def keep(self) -> None:
+        """Start them again whenever one has ended, and reap everything. Never returns."""
+        while True:
+            with suppress(OSError):  # It is tried again.
+                self.start()
+            self._reap()
+
+    def _reap(self) -> None:
+        """Reap until a shell has ended; not for long if one is missing."""
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                pid = 0
+            if self._running.pop(pid, None) is not None:
                 return
+            if pid == 0:
+                if len(self._running) == len(self._slaves):
+                    signal.sigwait([signal.SIGCHLD])
+                elif signal.sigtimedwait([signal.SIGCHLD], _RETRY_S) is None:
+                    return
 
 
 def _start_shell(slave: int) -> int:
-    """Start a shell that reads the terminal as its script; returns its process id."""
-    pid = os.fork()
-    if pid:
-        return pid
+    """Start a shell that reads the terminal as its script; returns its process id.
+
+    Raises:
+        OSError: it could not be executed, or there are too many processes.
+    """
+    report, report_end = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_shell(slave, report_end)
+    except OSError:
+        os.close(report)
+        raise
+    finally:
+        os.close(report_end)
+    with open(report, "rb") as words:
+        said = words.read()
+    if said:
+        os.waitpid(pid, 0)
+        raise OSError(int(said), os.strerror(int(said)), SHELL)
+    return pid
+
+
+def _be_shell(slave: int, report: int) -> None:
+    """Become the shell, or report why not. Never returns."""
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.setsid()
@@ -188,6 +226,8 @@ def _start_shell(slave: int) -> int:
         with suppress(OSError):
             os.chdir(_ENVIRONMENT["HOME"])
         os.execve(SHELL, ["sh", os.ttyname(0)], _ENVIRONMENT)
+    except OSError as error:
+        os.write(report, b"%d" % (error.errno or errno.EINVAL))
     finally:
         os._exit(127)
 

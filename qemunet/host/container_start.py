@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import TypedDict
 
-from qemunet.host import linux
+from qemunet.host import linux, rtnetlink
 from qemunet.host.children import reset_signals
 from qemunet.host.container_init import Inside, be_container_init
 from qemunet.host.container_root import IDS, ContainerRoot
@@ -37,8 +37,6 @@ QUEUE_FRAMES = 4096
 _FIRST_ID = 0x70000000
 _ALL_IDS = (0, 0, 0xFFFFFFFF)
 _NAMESPACES = linux.CLONE_NEWUSER | linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
-_RTM_NEWLINK, _NLM_F_REQUEST, _NLM_F_ACK, _NLMSG_ERROR = 16, 1, 4, 2
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_NET_NS_FD = 1, 3, 28
 
 
 class InterfaceRequest(TypedDict):
@@ -101,7 +99,7 @@ class _InsideError(OSError):
 
 
 def _start(request: ContainerRequest) -> tuple[Message, list[int]]:
-    in_run = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    in_run = rtnetlink.open_netlink()
     linux.unshare(linux.CLONE_NEWNS, "mount namespace of a container")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     told: Inside = {"hostname": request["hostname"], "root": ContainerRoot.path}
@@ -120,14 +118,10 @@ def _start(request: ContainerRequest) -> tuple[Message, list[int]]:
     )
     for interface in request["interfaces"]:
         if interface["veth"] is not None:
-            _move(in_run, interface["veth"], net, interface["name"], interface["mac"])
+            _move(in_run, interface["veth"], interface, net)
     linux.enter_namespace(net, "network namespace of a container")
     linux.set_loopback_up()
-    taps = []
-    for interface in request["interfaces"]:
-        if interface["veth"] is None:
-            taps.append(linux.open_tap(interface["name"], persist=True))
-            linux.set_up_interface(interface["name"], interface["mac"], queue_frames=QUEUE_FRAMES)
+    taps = [_make_tap(interface) for interface in request["interfaces"] if interface["veth"] is None]
     root.build()
     ours.send(b"{}")
     _, masters = _heard(ours)
@@ -199,28 +193,25 @@ def _map_ids(pid: int) -> int:
     return _FIRST_ID if users == [_ALL_IDS] else 0
 
 
-def _move(netlink: socket.socket, name: str, namespace: int, new_name: str, mac: str) -> None:
-    """Move an interface to a network namespace, and name and address it there.
+def _move(netlink: socket.socket, veth: str, interface: InterfaceRequest, namespace: int) -> None:
+    """Move an interface of the Run into a network namespace; in one request, as names may be taken here or there."""
+    attributes = {
+        rtnetlink.IFLA_IFNAME: interface["name"].encode() + b"\0",
+        rtnetlink.IFLA_ADDRESS: rtnetlink.mac_bytes(interface["mac"]),
+        rtnetlink.IFLA_NET_NS_FD: struct.pack("I", namespace),
+    }
+    rtnetlink.change_interface(netlink, veth, socket.if_nametoindex(veth), attributes)
 
-    One message, made by hand: pyroute2 takes longer to import than a container to start.
 
-    Raises:
-        OSError: its ``filename`` is the interface.
-    """
-    attributes = (
-        (_IFLA_IFNAME, new_name.encode() + b"\0"),
-        (_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", ""))),
-        (_IFLA_NET_NS_FD, struct.pack("I", namespace)),
-    )
-    index = socket.if_nametoindex(name)
-    body = struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
-    for kind, value in attributes:
-        length = 4 + len(value)
-        body += struct.pack("HH", length, kind) + value + bytes(-length % 4)
-    flags = _NLM_F_REQUEST | _NLM_F_ACK
-    netlink.send(struct.pack("IHHII", 16 + len(body), _RTM_NEWLINK, flags, 1, 0) + body)
-    answer = netlink.recv(65536)
-    _, kind, *_ = struct.unpack_from("IHHII", answer)
-    (number,) = struct.unpack_from("i", answer, 16)
-    if kind == _NLMSG_ERROR and number != 0:
-        raise OSError(-number, os.strerror(-number), name)
+def _make_tap(interface: InterfaceRequest) -> int:
+    """Make a tap in this network namespace; returns its descriptor."""
+    name = interface["name"]
+    # Persistent: it ends with its namespace, by a thread of the kernel, and not by whoever closes it last and waits.
+    tap = linux.open_tap(name, persist=True)
+    attributes = {
+        rtnetlink.IFLA_ADDRESS: rtnetlink.mac_bytes(interface["mac"]),
+        rtnetlink.IFLA_TXQLEN: struct.pack("I", QUEUE_FRAMES),
+    }
+    with rtnetlink.open_netlink() as netlink:
+        rtnetlink.change_interface(netlink, name, socket.if_nametoindex(name), attributes)
+    return tap

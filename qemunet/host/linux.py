@@ -1,4 +1,4 @@
-"""The few Linux calls that Python 3.11 does not offer: namespaces, mounts, taps, interfaces, processes.
+"""The few Linux calls that Python 3.11 does not offer: namespaces, mounts, taps, the loopback interface.
 
 Imported by the Run's init, which must start fast: nothing but small modules of the standard library.
 """
@@ -39,9 +39,6 @@ _IFF_TAP = 0x0002
 _IFF_NO_PI = 0x1000
 _IFREQ_FLAGS = "16sH22x"
 _SIOCSIFFLAGS = 0x8914
-_SIOCSIFHWADDR = 0x8924
-_SIOCSIFTXQLEN = 0x8943
-_ARPHRD_ETHER = 1
 _IFF_UP_RUNNING = 0x1 | 0x40
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -125,24 +122,3 @@ def open_tap(name: str, *, persist: bool = False) -> int:
         os.close(descriptor)
         raise OSError(error.errno, error.strerror, name) from error
     return descriptor
-
-
-def set_up_interface(name: str, mac: str, *, queue_frames: int) -> None:
-    """Give an interface of this network namespace, which is down, its address and the length of its queue.
-
-    Args:
-        name: Of the interface.
-        mac: As ``02:..``.
-        queue_frames: Frames that may wait until they are taken from a tap; one more is dropped.
-
-    Raises:
-        OSError: its ``filename`` is the interface's name.
-    """
-    address = bytes.fromhex(mac.replace(":", ""))
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-            request = struct.pack("16sH6s16x", name.encode(), _ARPHRD_ETHER, address)
-            fcntl.ioctl(handle, _SIOCSIFHWADDR, request)
-            fcntl.ioctl(handle, _SIOCSIFTXQLEN, struct.pack("16si20x", name.encode(), queue_frames))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from error
