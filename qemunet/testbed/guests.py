@@ -86,6 +86,7 @@ async def open_guest(
     patience: float,
     directory: Path,
     configure: Configure,
+    warn: Callable[[str], None],
 ) -> AsyncIterator[BootedGuest]:
     """Start a guest and wait until it is up and configured; leaving ends it.
 
@@ -99,6 +100,7 @@ async def open_guest(
         patience: Factor on our own time-outs.
         directory: The run's.
         configure: The experiment's word on the guest's configuration.
+        warn: Told what the guest lacks on this computer.
 
     Raises:
         GuestExitedError: it ended while it booted.
@@ -111,6 +113,8 @@ async def open_guest(
         if plan.type == "container":
             machine = container = await stack.enter_async_context(open_container(plan, starter=starter))
             taps = container.taps
+            if container.writing == "none":
+                warn(f"{plan.node}: this kernel refuses overlays, so only /tmp, /run and the like can be written")
         else:
             machine = await stack.enter_async_context(
                 open_qemu(

@@ -201,11 +201,16 @@ class _Builder:
                     patience=patience_of(accel, len(self.plan.guests)),
                     directory=self.directory.path,
                     configure=self._configure,
+                    warn=self._warn,
                 )
             )
         finally:
             for descriptor in nets:
                 os.close(descriptor)
+
+    def _warn(self, message: str) -> None:
+        self.progress.say(f"warning: {message}")
+        self.event("warning", message=message)
 
     def _configure(self, guest: GuestPlan) -> str | None:
         """What the experiment's ``configure`` wants run on a guest before time 0."""
