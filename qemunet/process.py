@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -52,6 +53,60 @@ class Spawner(Protocol):
         Raises:
             MissingRequirement: the program is not there.
             HostError: it could not be started.
+        """
+
+
+@dataclass(frozen=True)
+class ContainerInterface:
+    """An interface of a container.
+
+    Attributes:
+        name: In the container.
+        mac: As ``02:..``.
+        veth: Interface of the Run that becomes it; None makes a tap.
+    """
+
+    name: str
+    mac: str
+    veth: str | None = None
+
+
+@dataclass(frozen=True)
+class StartedContainer:
+    """A container that runs; its descriptors are the caller's to close.
+
+    Attributes:
+        process: Its PID 1, with which all of it ends: ``returncode`` is -SIGHUP after a reboot, -SIGINT after a
+            power-off from inside.
+        consoles: Masters of its terminals: ``shell``, ``control``, ``spare1`` and on.
+        taps: One for each interface without ``veth``, in order; each frame is one read or write, without any header.
+        writing: What may be changed in its file system: ``mapped`` (everything), ``partly`` (what does not belong to
+            another user of this computer), ``none`` (only /tmp, /run and the like).
+    """
+
+    process: Process
+    consoles: Mapping[str, int]
+    taps: Sequence[int]
+    writing: str
+
+
+class ContainerStarter(Protocol):
+    """Starts containers in the Run."""
+
+    async def start_container(
+        self, hostname: str, *, root: Path, disk_mib: int, interfaces: Sequence[ContainerInterface]
+    ) -> StartedContainer:
+        """Start a container.
+
+        Args:
+            hostname: Its name.
+            root: Directory that it sees as its root; nothing in it is changed.
+            disk_mib: What it may write, in MiB.
+            interfaces: In order.
+
+        Raises:
+            MissingRequirement: /dev/net/tun is missing.
+            HostError: the kernel refused something; the message names it.
         """
 
 

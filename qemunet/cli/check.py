@@ -27,6 +27,8 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = make_plan(topology, seed=1, source_directory=Path(arguments.topology).resolve().parent)
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    for note in plan.notes:
+        print(f"note: {note}", file=sys.stderr)
     if arguments.plan:
         import json
 
@@ -37,7 +39,8 @@ def execute(arguments: argparse.Namespace) -> int:
         addresses = ", ".join(
             f"{interface.name} {' '.join(interface.addresses) or 'no address'}" for interface in guest.interfaces
         )
-        print(f"  {guest.node:<16} {guest.type} {guest.arch}  {addresses}")
+        kind = f"{guest.type} {guest.arch}".rstrip()
+        print(f"  {guest.node:<16} {kind}  {addresses}")
     for link in plan.simulation.links:
         ends = " ".join(f"{end.node}:{end.interface}" for end in link.ends)
         print(f"  {link.name:<16} {link.type}  {ends}")

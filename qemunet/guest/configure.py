@@ -18,7 +18,8 @@ def configuration_script(plan: GuestPlan) -> str:
 
 def _lines(plan: GuestPlan) -> Iterator[str]:
     yield f"hostname {shlex.quote(plan.node)}"
-    yield from _naming(plan.interfaces)
+    if plan.type == "qemu":  # A container's interfaces are made with their names.
+        yield from _naming(plan.interfaces)
     for interface in plan.interfaces:
         yield f"ip link set dev {interface.name} mtu {interface.mtu}"
     if plan.bridge and plan.interfaces:

@@ -49,6 +49,8 @@ class Channel:
         self.ended = trio.Event()
         self._control = trio.socket.from_stdlib_socket(control)
         self._on_event = on_event
+        # Two tasks may not wait for room in the socket at once, and many may have requests.
+        self._sending = trio.Lock()
         self._next_id = 0
         self._pending: dict[int, _Pending] = {}
 
@@ -86,7 +88,8 @@ class Channel:
 
     async def _send(self, packet: bytes, descriptors: Sequence[int]) -> None:
         try:
-            await self._control.sendmsg([packet], ancillary_of(list(descriptors)))
+            async with self._sending:
+                await self._control.sendmsg([packet], ancillary_of(list(descriptors)))
         except (BrokenPipeError, ConnectionResetError):
             await self.ended.wait()
         except OSError as error:

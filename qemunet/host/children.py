@@ -81,7 +81,7 @@ def _become(
     stage = "view"
     try:
         os.setsid()
-        _reset_signals()
+        reset_signals()
         if paths:
             enter_view(paths)
         stage = "descriptors"
@@ -97,7 +97,7 @@ def _become(
         os._exit(127)
 
 
-def _reset_signals() -> None:
+def reset_signals() -> None:
     """Undo what Python does to signals: an ignored one would stay ignored across exec."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:

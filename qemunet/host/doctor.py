@@ -56,10 +56,11 @@ def check_requirements(plan: Plan | None = None, *, cache: Path | None = None) -
     """
     if plan is None:
         architectures: Sequence[str] = DEFAULT_ARCHITECTURES
-        memory_mib, taps = 0, False
+        memory_mib, bridged, containers = 0, False, False
     else:
-        architectures = tuple(dict.fromkeys(guest.arch for guest in plan.guests))
-        memory_mib, taps = sum(guest.memory_mib for guest in plan.guests), bool(plan.host.taps)
+        architectures = tuple(dict.fromkeys(guest.arch for guest in plan.guests if guest.type == "qemu"))
+        memory_mib, bridged = sum(guest.memory_mib for guest in plan.guests), bool(plan.host.taps)
+        containers = any(guest.type == "container" for guest in plan.guests)
     checks: list[Callable[[], Requirement]] = [
         _python,
         _python_packages,
@@ -68,8 +69,9 @@ def check_requirements(plan: Plan | None = None, *, cache: Path | None = None) -
         *(lambda arch=arch: _qemu(arch) for arch in architectures),
         lambda: _image_programs("required" if plan is None else "optional"),
         _namespaces,
-        lambda: _tun(taps),
-        lambda: _tap_creator(taps),
+        lambda: _tun(bridged or containers),
+        lambda: _tap_creator(bridged),
+        lambda: _container_programs(containers),
         _kvm,
         _realtime,
         _cores,
@@ -143,6 +145,13 @@ def _image_programs(importance: Importance) -> Requirement:
     return Requirement("image tools", "building guest images", importance, not missing, detail, remedy)
 
 
+def _container_programs(needed: bool) -> Requirement:
+    present = shutil.which("ip") is not None
+    importance: Importance = "required" if needed else "optional"
+    detail = "installed" if present else "not installed"
+    return Requirement("ip", "containers", importance, present, detail, remedies.program_remedy("ip"))
+
+
 def _namespaces() -> Requirement:
     result = probe.probe_init()
     if isinstance(result, tuple):
@@ -158,7 +167,7 @@ def _tun(needed: bool) -> Requirement:
     importance: Importance = "required" if needed else "optional"
     detail = "can be opened" if failure is None else f"cannot be opened: {failure['error']}"
     remedy = None if failure is None else remedies.tun_remedy(failure["errno"])
-    return Requirement("/dev/net/tun", "attach=tapbridge", importance, failure is None, detail, remedy)
+    return Requirement("/dev/net/tun", "attach=tapbridge, containers", importance, failure is None, detail, remedy)
 
 
 def _tap_creator(needed: bool) -> Requirement:

@@ -15,6 +15,7 @@ from typing import Any
 
 from qemunet.host import linux, network
 from qemunet.host.children import SpawnError, spawn_child
+from qemunet.host.container_start import be_starter
 from qemunet.host.messages import (
     ANCILLARY_BYTES,
     MAX_BYTES,
@@ -44,6 +45,8 @@ class InitLoop:
         self._poll = select.poll()
         self._children: set[int] = set()
         self._helpers: dict[int, tuple[int, bytearray]] = {}
+        self._starters: dict[int, tuple[int, socket.socket]] = {}
+        self._unclaimed: dict[int, int] = {}
         # A controller that does not read must not stop this loop: it would miss the controller's end.
         self._outgoing: deque[tuple[bytes, list[int]]] = deque()
         self._operations: dict[str, Callable[[Message, list[int]], None]] = {
@@ -52,6 +55,7 @@ class InitLoop:
             "open_tap": self._open_tap,
             "build": self._build,
             "move_taps": self._move_taps,
+            "container": self._container,
         }
 
     def serve(self) -> None:
@@ -76,6 +80,8 @@ class InitLoop:
                     self._reap()
                 elif descriptor in self._helpers:
                     self._read_helper(descriptor)
+                elif descriptor in self._starters:
+                    self._read_starter(descriptor)
                 elif not self._flush() or not self._receive():
                     return
 
@@ -133,8 +139,14 @@ class InitLoop:
             if pid == 0:
                 return
             if pid in self._children:
-                self._children.remove(pid)
-                self._send({"event": "exit", "pid": pid, "status": os.waitstatus_to_exitcode(status)})
+                self._ended(pid, os.waitstatus_to_exitcode(status))
+            elif self._starters:
+                # It may be a container whose starter has not told of it yet.
+                self._unclaimed[pid] = os.waitstatus_to_exitcode(status)
+
+    def _ended(self, pid: int, status: int) -> None:
+        self._children.remove(pid)
+        self._send({"event": "exit", "pid": pid, "status": status})
 
     def _spawn(self, request: Message, descriptors: list[int]) -> None:
         *passed, log = descriptors
@@ -158,10 +170,34 @@ class InitLoop:
         self._send({"id": request["id"]}, [linux.open_tap(request["name"])])
 
     def _build(self, request: Message, descriptors: list[int]) -> None:
-        self._help(request["id"], lambda: network.build(request["bridges"], request["taps"]))
+        self._help(request["id"], lambda: network.build(request["bridges"], request["taps"], request["veths"]))
 
     def _move_taps(self, request: Message, descriptors: list[int]) -> None:
         self._help(request["id"], lambda: network.move(request["moves"]))
+
+    def _container(self, request: Message, descriptors: list[int]) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            be_starter(request["container"], theirs)
+        theirs.close()
+        self._starters[ours.fileno()] = (request["id"], ours)
+        self._poll.register(ours, select.POLLIN)
+
+    def _read_starter(self, descriptor: int) -> None:
+        identity, channel = self._starters.pop(descriptor)
+        self._poll.unregister(descriptor)
+        with channel:
+            packet, ancillary, _, _ = channel.recvmsg(MAX_BYTES, ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+        lost = {"failure": {"stage": "helper", "what": "starter of a container", "errno": 0, "error": "it died"}}
+        answer: Message = decode(packet) if packet else lost
+        pid = answer.get("pid")
+        if pid is not None:
+            self._children.add(pid)
+        self._send({"id": identity, **answer}, descriptors_of(ancillary))
+        if pid in self._unclaimed:
+            self._ended(pid, self._unclaimed[pid])
+        if not self._starters:
+            self._unclaimed.clear()
 
     def _help(self, identity: int, work: Callable[[], None]) -> None:
         """Have ``work`` done by a forked helper; ``_read_helper`` answers the request when it has ended."""

@@ -13,6 +13,7 @@ import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
@@ -28,6 +29,8 @@ MS_PRIVATE = 0x40000
 
 CAP_NET_ADMIN = 12
 CAP_SYS_ADMIN = 21
+CAP_SYS_RESOURCE = 24
+_PR_CAPBSET_DROP = 24
 
 TUN_DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
@@ -38,10 +41,11 @@ _IFREQ_FLAGS = "16sH22x"
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP_RUNNING = 0x1 | 0x40
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
+def check(result: int, what: str) -> None:
+    """Raise the OSError of a call that did not return 0; ``what`` is its ``filename``."""
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), what)
@@ -49,7 +53,17 @@ def _check(result: int, what: str) -> None:
 
 def unshare(flags: int, what: str) -> None:
     """Leave the namespaces of ``flags`` for new ones; ``what`` names them in the OSError."""
-    _check(_libc.unshare(flags), what)
+    check(libc.unshare(flags), what)
+
+
+def enter_namespace(descriptor: int, what: str) -> None:
+    """Join the namespace that a descriptor is of; ``what`` names it in the OSError."""
+    check(libc.setns(descriptor, 0), what)
+
+
+def drop_capability(number: int) -> None:
+    """Give a capability up for this process, once it has executed a program, and for all its children."""
+    check(libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), f"capability {number}")
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -59,7 +73,7 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, options
         OSError: its ``filename`` is ``target``.
     """
     words = [None if word is None else os.fsencode(word) for word in (source, target, kind, options)]
-    _check(_libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), target)
+    check(libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]), target)
 
 
 def effective_capabilities() -> int:

@@ -28,6 +28,14 @@ class TapRequest(TypedDict):
     bridge: str
 
 
+class VethRequest(TypedDict):
+    """A pair of virtual Ethernet interfaces, of which ``port`` is a port of a bridge."""
+
+    name: str
+    port: str
+    bridge: str
+
+
 class MoveRequest(TypedDict):
     """A tap that goes to the network namespace of process ``pid``, there called ``new_name``."""
 
@@ -58,8 +66,8 @@ def _bypass_netfilter() -> None:
             file.write("0")
 
 
-def build(bridges: Sequence[str], taps: Sequence[TapRequest]) -> None:
-    """Make bridges and persistent taps, all up.
+def build(bridges: Sequence[str], taps: Sequence[TapRequest], veths: Sequence[VethRequest]) -> None:
+    """Make bridges, persistent taps and ports of pairs, all up; the pairs' other ends are left to their containers.
 
     Raises:
         OSError: what the kernel refused; its ``filename`` is the object.
@@ -85,6 +93,11 @@ def build(bridges: Sequence[str], taps: Sequence[TapRequest]) -> None:
                 os.close(linux.open_tap(tap["name"], persist=True))
                 index = if_nametoindex(tap["name"])
                 route.link("set", index=index, mtu=MTU_BYTES, master=if_nametoindex(tap["bridge"]), state="up")
+        for veth in veths:
+            with _named(veth["name"]):
+                peer = {"ifname": veth["name"]}
+                route.link("add", ifname=veth["port"], kind="veth", mtu=MTU_BYTES, peer=peer)
+                route.link("set", index=if_nametoindex(veth["port"]), master=if_nametoindex(veth["bridge"]), state="up")
 
 
 def move(moves: Sequence[MoveRequest]) -> None:

@@ -145,3 +145,16 @@ def network_error(action: str, failure: Failure) -> HostError:
             hint="make setup (or: python3 -m pip install pyroute2)",
         )
     return HostError(f"{action} failed at {failure['what'] or failure['stage']}: {failure['error']}.")
+
+
+def container_error(node: str, failure: Failure) -> HostError:
+    """The error for a container that could not be started."""
+    if failure["what"] == TUN_DEVICE:
+        return tun_error(failure["errno"])
+    what, said = failure["what"] or failure["stage"], failure["error"]
+    hint = None
+    if "namespace" in what:
+        hint = namespace_remedy({**failure, "what": "user namespace"})
+    elif what == "/bin/sh":
+        hint = "A container needs a shell in the directory that image= names."
+    return HostError(f"The container {node} could not be started: {what}: {said}.", hint=hint)

@@ -12,7 +12,8 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -20,12 +21,13 @@ import trio
 from qemunet.errors import HostError
 from qemunet.host import remedies
 from qemunet.host.channel import Channel
+from qemunet.host.container_init import CONSOLES
 from qemunet.host.launch import init_argv, init_environment
 from qemunet.host.linux import TUN_DEVICE
 from qemunet.host.messages import MAX_DESCRIPTORS, Message
 from qemunet.host.run_process import RunProcess
 from qemunet.plan.model import HostPlan
-from qemunet.process import Spawner
+from qemunet.process import ContainerInterface, Spawner, StartedContainer
 
 START_DEADLINE_S = 30.0
 CLOSE_DEADLINE_S = 10.0
@@ -41,7 +43,8 @@ class TapMove:
 
 
 class RunInit:
-    """The init of one Run, made by ``open_run_init``; implements ``process.Spawner``.
+    """The init of one Run, made by ``open_run_init``; implements ``process.Spawner`` and
+    ``process.ContainerStarter``.
 
     Attributes:
         label: What ``qemunet ps`` shows: the run directory.
@@ -121,6 +124,26 @@ class RunInit:
             raise remedies.spawn_error(name, argv[0], answer["failure"])
         return started[0]
 
+    async def start_container(
+        self, hostname: str, *, root: Path, disk_mib: int, interfaces: Sequence[ContainerInterface]
+    ) -> StartedContainer:
+        """Start a container, as ``process.ContainerStarter`` describes it."""
+        wanted = {"hostname": hostname, "root": str(root), "disk_mib": disk_mib}
+        request = {"op": "container", "container": {**wanted, "interfaces": [asdict(each) for each in interfaces]}}
+        started: list[RunProcess] = []
+
+        def take(answer: Message) -> None:
+            if "pid" in answer:
+                name = f"container {hostname}"
+                started.append(RunProcess(name, (), answer["pid"], send_signal=self._signal, death=self.death))
+                self._processes[answer["pid"]] = started[0]
+
+        answer, descriptors = await self._request(request, take=take)
+        if "failure" in answer:
+            raise remedies.container_error(hostname, answer["failure"])
+        consoles = dict(zip(CONSOLES, descriptors, strict=False))
+        return StartedContainer(started[0], consoles, descriptors[len(consoles) :], answer["writing"])
+
     def with_paths(self, paths: Mapping[str, str]) -> Spawner:
         """A Spawner whose processes see ``paths`` besides the host's files, as ``spawn`` describes it."""
         return _SpawnerWithPaths(self, dict(paths))
@@ -135,7 +158,8 @@ class RunInit:
         if not host.bridges and not host.taps:
             return
         taps = [{"name": tap.name, "bridge": tap.bridge} for tap in host.taps]
-        answer, _ = await self._request({"op": "build", "bridges": list(host.bridges), "taps": taps})
+        request = {"op": "build", "bridges": list(host.bridges), "taps": taps}
+        answer, _ = await self._request({**request, "veths": [asdict(veth) for veth in host.veths]})
         if "failure" in answer:
             raise remedies.network_error("Making bridges and taps", answer["failure"])
 

@@ -19,6 +19,7 @@ from qemunet.plan.model import (
     Plan,
     SimulationPlan,
     TapPlan,
+    VethPlan,
 )
 from qemunet.plan.qemu import (
     DEFAULT_ARCH,
@@ -31,11 +32,15 @@ from qemunet.plan.qemu import (
 )
 from qemunet.topology import keys
 from qemunet.topology.model import End, Link, Node, Topology
-from qemunet.topology.placement import placement_problems, placement_warnings
+from qemunet.topology.placement import placement_problems, placement_warnings, unused_keys
 from qemunet.topology.problems import Problems
 from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
 
 _USUAL_MTU = "1500"
+
+DEFAULT_DISK = "64MiB"
+MOST_CONTAINER_INTERFACES = 240
+"""Interfaces that a container may have: their descriptors travel in one message."""
 
 
 def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -> Plan:
@@ -54,6 +59,7 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
     for place, message in placement_problems(topology):
         problems.add(place, message)
     taps: list[TapPlan] = []
+    veths: list[VethPlan] = []
     interfaces: dict[str, list[InterfacePlan]] = {name: [] for name in topology.nodes}
     links: list[LinkPlan] = []
     door = 0
@@ -63,10 +69,13 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
         for index, end in enumerate(link.ends):
             interface = _plan_interface(topology, link, end, door, mtus[min(index, 1)])
             interfaces[end.node].append(interface)
-            tap = f"qn-sim{door}" if interface.host_tap else None
-            if interface.host_tap and tap:
+            tap = f"qn-sim{door}" if interface.attach == "tapbridge" else None
+            if tap:
                 taps.append(TapPlan(tap, f"qn-br{door}", "simulation"))
+            if interface.host_tap:
                 taps.append(TapPlan(interface.host_tap, f"qn-br{door}", "guest"))
+            if interface.host_veth:
+                veths.append(VethPlan(interface.host_veth, f"qn-port{door}", f"qn-br{door}"))
             ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap))
             door += 1
         links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), _impairments(link)))
@@ -84,14 +93,16 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
             nodes=tuple(topology.nodes),
             links=tuple(links),
         ),
-        host=HostPlan(bridges=tuple(dict.fromkeys(tap.bridge for tap in taps)), taps=tuple(taps)),
+        host=HostPlan(bridges=tuple(dict.fromkeys(tap.bridge for tap in taps)), taps=tuple(taps), veths=tuple(veths)),
         options=topology.options,
         warnings=(*topology.warnings, *warnings),
+        notes=tuple(f"{place}: {message}" for place, message in unused_keys(topology)),
     )
 
 
 def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: int) -> InterfacePlan:
     attach = cast(Attach, topology.attach_of(end.node))
+    machine = topology.nodes[end.node].type == "qemu"
     return InterfacePlan(
         name=end.interface,
         mac=end.mac,
@@ -100,7 +111,8 @@ def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: in
         link=link.name,
         door=door,
         attach=attach,
-        host_tap=f"qn-guest{door}" if attach == "tapbridge" else None,
+        host_tap=f"qn-guest{door}" if attach == "tapbridge" and machine else None,
+        host_veth=f"qn-guest{door}" if attach == "tapbridge" and not machine else None,
     )
 
 
@@ -142,6 +154,8 @@ def _plan_guest(
 ) -> GuestPlan:
     attributes = node.attributes
     ordered = tuple(sorted(interfaces, key=_device_order))
+    if node.type == "container":
+        return _plan_container(node, ordered, source_directory, problems)
     if len(ordered) > MOST_INTERFACES:
         message = f"node {node.name} has {len(ordered)} interfaces; a QEMU machine can have {MOST_INTERFACES}"
         problems.add(node.place, message)
@@ -162,6 +176,34 @@ def _plan_guest(
         drive=files.drive,
         attributes=attributes,
         emulated_cpu=machine_of(arch).cpu,
+    )
+
+
+def _plan_container(
+    node: Node, interfaces: tuple[InterfacePlan, ...], source_directory: Path | None, problems: Problems
+) -> GuestPlan:
+    root = Path("/")
+    if "image" in node.attributes:
+        root = Path(source_directory or Path.cwd(), node.attributes["image"]).absolute()
+        if source_directory is not None and not root.is_dir():
+            message = f"image of container {node.name}: there is no directory {root}"
+            problems.add(node.place_of("image"), f"{message}; a container's image is a directory with its root")
+    if len(interfaces) > MOST_CONTAINER_INTERFACES:
+        message = f"node {node.name} has {len(interfaces)} interfaces; a container can have {MOST_CONTAINER_INTERFACES}"
+        problems.add(node.place, message)
+    return GuestPlan(
+        node=node.name,
+        type=node.type,
+        image=None,
+        arch="",
+        accel="",
+        memory_mib=0,
+        bridge=node.bridges,
+        interfaces=interfaces,
+        argv=(),
+        attributes=node.attributes,
+        root=str(root),
+        disk_mib=keys.disk_mib(node.attributes.get("disk", DEFAULT_DISK)),
     )
 
 

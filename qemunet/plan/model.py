@@ -26,6 +26,7 @@ class InterfacePlan:
         door: Number of its door, unique in the Plan; doors are numbered from 0.
         attach: How it is joined to its ns-3 node.
         host_tap: QEMU's tap on the host (tapbridge only).
+        host_veth: The interface on the host that moves into the container (tapbridge only).
     """
 
     name: str
@@ -36,6 +37,7 @@ class InterfacePlan:
     door: int
     attach: Attach
     host_tap: str | None = None
+    host_veth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,22 @@ class GuestPlan:
 
     Attributes:
         node: Name of its node, which is also its hostname.
-        type: Node type: ``qemu``.
-        image: Name of the image, or None where ``kernel`` or ``drive`` name files.
-        arch: ``x86_64`` or ``aarch64``.
-        accel: As asked for: ``auto``, ``kvm`` or ``tcg``.
-        memory_mib: In MiB.
+        type: Node type: ``qemu`` or ``container``.
+        image: Name of the image, or None where ``kernel`` or ``drive`` name files; container: None.
+        arch: ``x86_64`` or ``aarch64``; container: empty, it is the host's.
+        accel: As asked for: ``auto``, ``kvm`` or ``tcg``; container: empty.
+        memory_mib: In MiB; container: 0.
         bridge: All its interfaces are joined by a bridge ``br0`` inside it, which has the addresses.
         interfaces: In order.
-        argv: QEMU's command line. ``${...}`` stand for what is known only at start: ``${kernel}``, ``${initrd}``
+        argv: QEMU's command line, empty for a container. ``${...}`` stand for what is known only at start: ``${kernel}``, ``${initrd}``
             (files of the image), ``${accel}``, ``${cpu}`` (only where the topology names no CPU: ``host`` under kvm,
             else ``emulated_cpu``), ``${fd:NAME}`` with NAME one of qmp, kernel (kernel log), shell, control, net0,
             net1, ... (the n-th interface).
         kernel, initrd, drive: Files named in the topology, absolute, or None for those of the image.
         attributes: All keys of the node as written, defaults included.
         emulated_cpu: The CPU model that ``${cpu}`` stands for under tcg.
+        root: container: absolute path of the directory it sees as its root; None is a machine's.
+        disk_mib: container: what it may write, in MiB.
     """
 
     node: str
@@ -74,6 +78,8 @@ class GuestPlan:
     drive: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     emulated_cpu: str = "max"
+    root: str | None = None
+    disk_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -172,11 +178,27 @@ class TapPlan:
 
 
 @dataclass(frozen=True)
+class VethPlan:
+    """A pair of virtual Ethernet interfaces in the Run's network namespace: a container's cable to a bridge.
+
+    Attributes:
+        name: Of the end that moves into the container; at most 15 characters.
+        port: Of the end that is a port of the bridge; at most 15 characters.
+        bridge: Name of its bridge.
+    """
+
+    name: str
+    port: str
+    bridge: str
+
+
+@dataclass(frozen=True)
 class HostPlan:
     """What the Run's init makes in its network namespace (nothing with native doors only)."""
 
     bridges: tuple[str, ...] = ()
     taps: tuple[TapPlan, ...] = ()
+    veths: tuple[VethPlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,6 +208,7 @@ class Plan:
     Attributes:
         warnings: What ``check`` says although it is allowed, as ``file:line:column: message``.
         options: Fidelity limits and the like, as in the topology.
+        notes: What only ``check`` says: nothing is wrong, but not all that is written counts.
     """
 
     name: str
@@ -194,3 +217,4 @@ class Plan:
     host: HostPlan
     options: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

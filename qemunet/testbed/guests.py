@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError
+from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError, GuestExitedError
 from qemunet.guest.configure import configuration_script
 from qemunet.guest.console import Console
+from qemunet.guest.container import open_container
 from qemunet.guest.images import ImageFiles
 from qemunet.guest.qemu import open_qemu
 from qemunet.guest.shell import Shell
 from qemunet.plan.model import GuestPlan
-from qemunet.process import Spawner
+from qemunet.process import ContainerStarter, Spawner
 from qemunet.testbed.spares import SpareShells
 
 BOOT_TIMEOUT_S = 30.0
@@ -37,17 +39,58 @@ class BootedGuest:
         shell: Its command shell; ``shell.number`` is its console's number at the simulator.
         console_fd: Where the simulator types.
         spares: Further shells of it.
+        taps: A container's interfaces, by number of the door.
     """
 
     plan: GuestPlan
     shell: Shell
     console_fd: int
     spares: SpareShells
+    taps: Mapping[int, int]
+
+
+class Machine(Protocol):
+    """What a guest runs in: ``QemuMachine`` and ``Container``."""
+
+    @property
+    def consoles(self) -> Mapping[str, int]:
+        """Descriptors of its consoles: ``shell`` and ``control``."""
+
+    async def wait_ended(self) -> str:
+        """Wait until it ends and return why."""
+
+    def exited_error(self) -> GuestExitedError:
+        """The error that says how it ended; for after its end."""
+
+
+@dataclass(frozen=True)
+class _Terminals:
+    """A guest's own names of its consoles, and the command that starts a shell on a spare one."""
+
+    path: Callable[[int], str]
+    starting: Callable[[str], str]
+
+
+# See guest-images/README.md. The keeper of a console outlives this command.
+_MACHINE_TERMINALS = _Terminals(
+    path=lambda index: f"/dev/hvc{index}",
+    starting=lambda path: f"setsid /etc/console {path.removeprefix('/dev/')} </dev/null >/dev/null 2>&1 &",
+)
+_CONTAINER_TERMINALS = _Terminals(path=lambda index: f"/dev/pts/{index}", starting=lambda path: "kill -USR1 1")
+
+
+class GuestStarter(Spawner, ContainerStarter, Protocol):
+    """Starts machines and containers in the Run."""
 
 
 def patience_of(accel: str, guests: int) -> float:
-    """Factor on our own time-outs: emulated processors are slower, and many guests share the cores."""
-    return (1.0 if accel == "kvm" else TCG_FACTOR) * max(1.0, guests / len(os.sched_getaffinity(0)))
+    """Factor on our own time-outs: emulated processors are slower, and many guests share the cores.
+
+    Args:
+        accel: ``kvm``, ``tcg``, or empty for a container.
+        guests: How many there are in all.
+    """
+    return (TCG_FACTOR if accel == "tcg" else 1.0) * max(1.0, guests / len(os.sched_getaffinity(0)))
 
 
 @asynccontextmanager
@@ -55,26 +98,28 @@ async def open_guest(
     plan: GuestPlan,
     number: int,
     *,
-    spawner: Spawner,
+    starter: GuestStarter,
     files: ImageFiles | None,
     accel: str,
     nets: Sequence[int],
     patience: float,
     directory: Path,
     configure: Configure,
+    warn: Callable[[str], None],
 ) -> AsyncIterator[BootedGuest]:
     """Start a guest and wait until it is up and configured; leaving ends it.
 
     Args:
         plan: What to build.
         number: Of its console at the simulator.
-        spawner: Starts QEMU in the Run.
+        starter: Starts it in the Run.
         files: The image's, None where the node names its own.
-        accel: ``kvm`` or ``tcg``.
-        nets: Descriptors of its interfaces' far ends, in order.
+        accel: ``kvm`` or ``tcg``; empty for a container.
+        nets: Descriptors of its interfaces' far ends, in order; none for a container, which has taps of its own.
         patience: Factor on our own time-outs.
         directory: The run's.
         configure: The experiment's word on the guest's configuration.
+        warn: Told what the guest lacks on this computer.
 
     Raises:
         GuestExitedError: it ended while it booted.
@@ -82,17 +127,25 @@ async def open_guest(
         GuestError: its configuration failed.
     """
     async with AsyncExitStack() as stack:
-        machine = await stack.enter_async_context(
-            open_qemu(
-                plan,
-                spawner=spawner,
-                kernel=Path(plan.kernel) if plan.kernel else files.kernel if files else None,
-                initrd=Path(plan.initrd) if plan.initrd else files.initrd if files else None,
-                accel=accel,
-                nets=nets,
-                directory=directory,
+        taps: Mapping[int, int] = {}
+        machine: Machine
+        if plan.type == "container":
+            machine = container = await stack.enter_async_context(open_container(plan, starter=starter))
+            taps = container.taps
+            if container.writing == "none":
+                warn(f"{plan.node}: this kernel refuses overlays, so only /tmp, /run and the like can be written")
+        else:
+            machine = await stack.enter_async_context(
+                open_qemu(
+                    plan,
+                    spawner=starter,
+                    kernel=Path(plan.kernel) if plan.kernel else files.kernel if files else None,
+                    initrd=Path(plan.initrd) if plan.initrd else files.initrd if files else None,
+                    accel=accel,
+                    nets=nets,
+                    directory=directory,
+                )
             )
-        )
 
         async def explain() -> GuestError:
             await machine.wait_ended()
@@ -104,9 +157,10 @@ async def open_guest(
             log = directory / "console" / f"{plan.node}{suffix}.log"
             console = Console(machine.consoles[name], node=plan.node, log=log, explain=explain)
             consoles[name] = await stack.enter_async_context(console)
+        terminals = _CONTAINER_TERMINALS if plan.type == "container" else _MACHINE_TERMINALS
         control = Shell(consoles["control"], patience=patience)
         # What left-behind processes write goes to the control console, and so to its log and no other command's output.
-        shell = Shell(consoles["shell"], number=number, stray="/dev/hvc1", control=control, patience=patience)
+        shell = Shell(consoles["shell"], number=number, stray=terminals.path(1), control=control, patience=patience)
         try:
             for each in (control, shell):
                 await each.synchronize(BOOT_TIMEOUT_S * patience)
@@ -114,7 +168,7 @@ async def open_guest(
             raise GuestBootTimeout(
                 f"{plan.node} did not come up within {BOOT_TIMEOUT_S * patience:g} s",
                 node=plan.node,
-                hint=f"what its kernel said is in {directory / 'console' / f'{plan.node}.kernel.log'}",
+                hint=f"what it said is in {directory / 'console' / plan.node}.*log",
             ) from error
         await _configure(shell, "its configuration", configuration_script(plan))
         wanted = configure(plan)
@@ -122,14 +176,16 @@ async def open_guest(
             await _configure(shell, "the experiment's configure()", wanted)
         spares = SpareShells(
             plan.node,
-            {f"hvc{index}": machine.consoles[name] for index, name in enumerate(machine.consoles) if index > 1},
+            {terminals.path(index): fd for index, fd in enumerate(machine.consoles.values()) if index > 1},
+            starting=terminals.starting,
+            stray=terminals.path(1),
             control=control,
             stack=stack,
             directory=directory / "console",
             explain=explain,
             patience=patience,
         )
-        yield BootedGuest(plan, shell, machine.consoles["shell"], spares)
+        yield BootedGuest(plan, shell, machine.consoles["shell"], spares, taps)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

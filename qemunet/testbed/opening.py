@@ -102,6 +102,7 @@ class _Builder:
         self.parameters = parameters
         self.directory = directory
         self.progress = progress
+        self.machines = [guest for guest in plan.guests if guest.type == "qemu"]
         self.images: dict[tuple[str, str], ImageFiles] = {}
         self.accels: dict[tuple[str, str], AccelChoice] = {}
 
@@ -111,10 +112,10 @@ class _Builder:
 
     async def prepare(self) -> None:
         """Everything that needs no process of the run: requirements, images, accelerators, host.json."""
-        facts = await trio.to_thread.run_sync(host_facts, sorted({guest.arch for guest in self.plan.guests}))
+        facts = await trio.to_thread.run_sync(host_facts, sorted({guest.arch for guest in self.machines}))
         self.directory.write("host.json", to_json(facts))
         require(await trio.to_thread.run_sync(check_requirements, self.plan))
-        for guest in self.plan.guests:
+        for guest in self.machines:
             if guest.image is not None and (guest.image, guest.arch) not in self.images:
                 find = partial(image_files, guest.image, guest.arch, progress=self.progress)
                 self.images[guest.image, guest.arch] = await trio.to_thread.run_sync(find)
@@ -153,6 +154,8 @@ class _Builder:
                 for number, door in doors.items():
                     await simulation.attach_door(number, door.fileno())
                 for each in booted.values():
+                    for number, tap in each.taps.items():
+                        await simulation.attach_door(number, tap)
                     await simulation.attach_console(each.shell.number, each.console_fd)
             finally:
                 for door in doors.values():
@@ -161,9 +164,11 @@ class _Builder:
 
     def _what_boots(self) -> str:
         kinds = [
-            f"{sum((guest.arch, guest.accel) == key for guest in self.plan.guests)} {key[0]} by {choice.name}"
+            f"{sum((guest.arch, guest.accel) == key for guest in self.machines)} {key[0]} by {choice.name}"
             for key, choice in self.accels.items()
         ]
+        containers = len(self.plan.guests) - len(self.machines)
+        kinds += [f"{containers} containers"] if containers else []
         return f"booting {len(self.plan.guests)} guests ({', '.join(kinds)})"
 
     def _simulation(self, init: RunInit) -> Any:
@@ -176,10 +181,11 @@ class _Builder:
         self, number: int, guest: GuestPlan, init: RunInit, lifetimes: Lifetimes, doors: dict[int, socket.socket]
     ) -> BootedGuest:
         """Make the far ends of a guest's interfaces, and start it on them."""
-        accel = self.accels[guest.arch, guest.accel].name
+        machine = guest.type == "qemu"
+        accel = self.accels[guest.arch, guest.accel].name if machine else ""
         nets: list[int] = []
         try:
-            for interface in guest.interfaces:
+            for interface in guest.interfaces if machine else ():
                 if interface.host_tap is None:
                     doors[interface.door], theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
                     nets.append(theirs.detach())
@@ -189,18 +195,23 @@ class _Builder:
                 open_guest(
                     guest,
                     number,
-                    spawner=init,
+                    starter=init,
                     files=None if guest.image is None else self.images[guest.image, guest.arch],
                     accel=accel,
                     nets=nets,
                     patience=patience_of(accel, len(self.plan.guests)),
                     directory=self.directory.path,
                     configure=self._configure,
+                    warn=self._warn,
                 )
             )
         finally:
             for descriptor in nets:
                 os.close(descriptor)
+
+    def _warn(self, message: str) -> None:
+        self.progress.say(f"warning: {message}")
+        self.event("warning", message=message)
 
     def _configure(self, guest: GuestPlan) -> str | None:
         """What the experiment's ``configure`` wants run on a guest before time 0."""

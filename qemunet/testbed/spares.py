@@ -18,7 +18,9 @@ class SpareShells:
 
     Args:
         node: The guest's name.
-        consoles: Our descriptors by the guest's name of the terminal (``hvc2``).
+        consoles: Our descriptors, by the guest's name of the terminal.
+        starting: The command that makes the guest start a shell on a terminal, by the terminal's name.
+        stray: Terminal of the guest that takes what left-behind processes write.
         control: Its control shell, which starts the others.
         stack: What is opened here is closed with it, before the guest.
         directory: Of the consoles' logs.
@@ -31,6 +33,8 @@ class SpareShells:
         node: str,
         consoles: Mapping[str, int],
         *,
+        starting: Callable[[str], str],
+        stray: str,
         control: Shell,
         stack: AsyncExitStack,
         directory: Path,
@@ -39,6 +43,8 @@ class SpareShells:
     ) -> None:
         self._node = node
         self._consoles = dict(consoles)
+        self._starting = starting
+        self._stray = stray
         self._control = control
         self._stack = stack
         self._directory = directory
@@ -63,12 +69,11 @@ class SpareShells:
 
     async def _start(self) -> Shell:
         tty, descriptor = self._consoles.popitem()
-        log = self._directory / f"{self._node}.{tty}.log"
+        log = self._directory / f"{self._node}.{tty.removeprefix('/dev/').replace('/', '')}.log"
         console = Console(descriptor, node=self._node, log=log, explain=self._explain)
         await self._stack.enter_async_context(console)
         async with self._control.lock:
-            # The image's own keeper of a console (see guest-images/README.md), which outlives this command.
-            armed = await self._control.arm(f"setsid /etc/console {tty} </dev/null >/dev/null 2>&1 &")
+            armed = await self._control.arm(self._starting(tty))
             armed.fire()
             await armed.ended()
-        return Shell(console, control=self._control, stray="/dev/hvc1", patience=self._patience)
+        return Shell(console, control=self._control, stray=self._stray, patience=self._patience)

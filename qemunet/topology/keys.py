@@ -119,6 +119,14 @@ def memory_mib(text: str) -> int:
     return size_bytes // _MIB
 
 
+def disk_mib(text: str) -> int:
+    """The size of a disk in MiB."""
+    size_bytes = parse_size_bytes(text)
+    if size_bytes % _MIB or size_bytes < _MIB:
+        raise ValueError("a disk is a whole number of MiB, such as 64MiB")
+    return size_bytes // _MIB
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """Return a parser that takes these words only."""
 

@@ -18,7 +18,7 @@ class Node:
 
     Attributes:
         name: Unique in the topology; a guest's hostname.
-        type: ``qemu``.
+        type: ``qemu`` or ``container``.
         attributes: Its keys as text, those of ``default`` statements included.
         place: Where it is written.
         places: Where each of its keys is written.

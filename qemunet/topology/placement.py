@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from qemunet.topology import keys
 from qemunet.topology.model import Link, Topology
 from qemunet.topology.problems import Place
-from qemunet.topology.registry import LINK_TYPES
+from qemunet.topology.registry import LINK_TYPES, NODE_TYPES
 from qemunet.units import format_time_ns, parse_rate_bps
 
 _ETHERNET_HEADER_BYTES = 14
@@ -34,6 +34,14 @@ def placement_warnings(topology: Topology) -> Iterator[tuple[Place, str]]:
     for link in topology.links.values():
         if link.type == "csma":
             yield from _busy_channel(link)
+
+
+def unused_keys(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield the keys that mean nothing to the types of their nodes."""
+    for node in topology.nodes.values():
+        unused = [key for key in node.attributes if key in NODE_TYPES[node.type].unused]
+        if unused:
+            yield node.place, f"{node.type} {node.name} does not use {', '.join(unused)}"
 
 
 def _busy_channel(link: Link) -> Iterator[tuple[Place, str]]:

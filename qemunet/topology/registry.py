@@ -33,11 +33,17 @@ Keys = Mapping[str, Key]
 
 @dataclass(frozen=True)
 class NodeType:
-    """A type of node; ``available`` is False for one that this version cannot build."""
+    """A type of node.
+
+    Attributes:
+        available: False for one that this version cannot build.
+        unused: Keys that are accepted and mean nothing to it.
+    """
 
     doc: str
     keys: Keys = field(default_factory=dict)
     available: bool = True
+    unused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,21 @@ _QEMU_KEYS: Keys = {
     **_NODE_KEYS,
 }
 
+_UNUSED = "Accepted, so that a qemu node's keys fit a container; unused."
+
+_MACHINE_KEYS = frozenset(_QEMU_KEYS) - frozenset(_NODE_KEYS) - {"image", "disk", "bridge"}
+
+_CONTAINER_KEYS: Keys = {
+    # What only a machine has is read all the same: a mistake in it is one.
+    **{key: Key(_QEMU_KEYS[key].kind, _UNUSED, _QEMU_KEYS[key].parse) for key in sorted(_MACHINE_KEYS)},
+    "console": Key("console", _UNUSED, keys.anything),
+    "snapshot": Key("yes or no", _UNUSED, keys.one_of("yes", "no")),
+    "image": Key("directory", "What it sees as its root; this computer's where nothing is said.", keys.file),
+    "disk": Key("size", "What it may write; 64MiB where nothing is said.", keys.disk_mib),
+    "bridge": _QEMU_KEYS["bridge"],
+    **_NODE_KEYS,
+}
+
 _LINK_KEYS: Keys = {
     "name": Key("name", "What it is called; A-B where nothing is said.", keys.name),
     "subnet": Key("network or none", "Network of its segment.", keys.subnets),
@@ -124,7 +145,7 @@ _CSMA_KEYS: Keys = {
 
 NODE_TYPES: Mapping[str, NodeType] = {
     "qemu": NodeType("A QEMU machine.", _QEMU_KEYS),
-    "container": NodeType("Namespaces on the host's kernel.", available=False),
+    "container": NodeType("Namespaces on the host's kernel.", _CONTAINER_KEYS, unused=_MACHINE_KEYS),
     "host": NodeType("A ns-3 node with an Internet stack.", available=False),
     "router": NodeType("A ns-3 node with static routes.", available=False),
     "olsr": NodeType("A ns-3 router running OLSR.", available=False),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import Bench
 
-TOPOLOGY = "param arch = x86_64\nnode a qemu arch=${arch}\nnode b qemu\nlink a b delay=1ms\n"
+TOPOLOGY = "param kind = qemu\nnode a ${kind} arch=aarch64\nnode b ${kind}\nlink a b delay=1ms\n"
 
 COPIES = """\
 import hashlib, os, random
@@ -71,13 +73,15 @@ async def experiment(bed):
 """
 
 
-def test_copies_are_exact(bench: Bench) -> None:
-    done, record = bench.run(bench.file("t.txt", TOPOLOGY), bench.file("e.py", COPIES), "-p", "arch=aarch64")
+@pytest.mark.parametrize("kind", ["qemu", "container"])
+def test_copies_are_exact(bench: Bench, kind: str) -> None:
+    done, record = bench.run(bench.file("t.txt", TOPOLOGY), bench.file("e.py", COPIES), "-p", f"kind={kind}")
     assert record["verdict"] == "passed", done.stderr
     assert record["metrics"]["size"] == 5_025_600
 
 
-def test_second_shell_is_independent(bench: Bench) -> None:
-    done, record = bench.run(bench.file("t.txt", TOPOLOGY), bench.file("e.py", OPEN))
+@pytest.mark.parametrize("kind", ["qemu", "container"])
+def test_second_shell_is_independent(bench: Bench, kind: str) -> None:
+    done, record = bench.run(bench.file("t.txt", TOPOLOGY), bench.file("e.py", OPEN), "-p", f"kind={kind}")
     assert record["verdict"] == "passed", done.stderr
     assert record["metrics"]["said"] == "x\r\ny"

@@ -99,7 +99,7 @@ def test_requests_out_of_place_are_refused(tmp_path: Path) -> None:
                 await simulation.fire([])
             with pytest.raises(SimulationError, match="no door 9"):
                 await simulation.attach_door(9, 0)
-            with pytest.raises(SimulationError, match="not a datagram socket"):
+            with pytest.raises(SimulationError, match="neither a datagram socket nor a tap"):
                 await simulation.attach_door(0, 0)
             await simulation.start()
             with pytest.raises(SimulationError, match="started already"):

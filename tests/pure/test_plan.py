@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from qemunet.errors import PlanError
+from qemunet.errors import PlanError, TopologyError
 from qemunet.plan import make_plan, plan_from_json, plan_to_json
-from qemunet.plan.model import GuestPlan, Impairments, Plan, TapPlan
+from qemunet.plan.model import GuestPlan, Impairments, Plan, TapPlan, VethPlan
 from qemunet.topology import parse_topology, read_topology
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
@@ -223,3 +223,54 @@ def test_the_same_text_gives_the_same_plan_whatever_the_seed() -> None:
     first = make_plan(parse_topology(text), seed=1, source_directory=None)
     second = make_plan(parse_topology(text), seed=2, source_directory=None)
     assert first.guests == second.guests
+
+
+CONTAINERS = "node a container {}\nnode b qemu\nlink a b csma"
+
+
+def test_a_container_takes_what_a_machine_takes() -> None:
+    keys = "arch=aarch64 cpu=cortex-a57 memory=256MiB snapshot=yes kernel=/nowhere disk=8MiB bridge=auto"
+    plan = plan_of("default qemu memory=1GiB\n" + CONTAINERS.format(keys))
+    container, machine = plan.guests
+    assert (container.type, container.arch, container.argv, container.memory_mib) == ("container", "", (), 0)
+    assert (container.root, container.disk_mib, container.bridge) == ("/", 8, False)
+    assert machine.memory_mib == 1024
+    (note,) = plan.notes
+    assert note == "topology.txt:2:6: container a does not use arch, cpu, memory, snapshot, kernel"
+    assert plan_of(CONTAINERS.format("")).notes == ()
+
+
+@pytest.mark.parametrize(("key", "why"), [("memory=256", "has no unit"), ("disk=1KiB", "whole number of MiB")])
+def test_a_mistake_in_an_unused_key_is_one(key: str, why: str) -> None:
+    with pytest.raises(TopologyError, match=why):
+        parse_topology(CONTAINERS.format(key))
+
+
+def test_image_of_a_container_is_a_directory(tmp_path: Path) -> None:
+    text = CONTAINERS.format("image=root")
+    with pytest.raises(PlanError, match="there is no directory"):
+        make_plan(parse_topology(text), seed=1, source_directory=tmp_path)
+    (tmp_path / "root").mkdir()
+    assert make_plan(parse_topology(text), seed=1, source_directory=tmp_path).guests[0].root == str(tmp_path / "root")
+
+
+def test_a_bridged_container_has_a_cable_of_its_own() -> None:
+    plan = plan_of("option attach=tapbridge\n" + CONTAINERS.format(""))
+    assert plan.host.bridges == ("qn-br0", "qn-br1")
+    assert [tap.name for tap in plan.host.taps] == ["qn-sim0", "qn-sim1", "qn-guest1"]
+    assert plan.host.veths == (VethPlan("qn-guest0", "qn-port0", "qn-br0"),)
+    assert [(each.host_tap, each.host_veth) for guest in plan.guests for each in guest.interfaces] == [
+        (None, "qn-guest0"),
+        ("qn-guest1", None),
+    ]
+
+
+def test_shipped_topologies_take_containers() -> None:
+    for file in ("pair.txt", "chain.txt"):
+        for attach in ("native", "tapbridge"):
+            parameters = {"kind": "container", "link": "csma", "attach": attach, "delay": "1us"}
+            plan = make_plan(
+                read_topology(TOPOLOGIES / file, parameters=parameters), seed=1, source_directory=TOPOLOGIES
+            )
+            assert {guest.type for guest in plan.guests} == {"container"}
+            assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan

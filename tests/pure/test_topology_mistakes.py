@@ -135,9 +135,8 @@ def test_links(text: str, place: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("node x container disk=64MiB", "node type container"),
-        ("node x[1-3] olsr position=0,0 step=50,0", "node type olsr"),
         ("node x router", "node type router"),
+        ("node x[1-3] olsr position=0,0 step=50,0", "node type olsr"),
         ("node x host\nlink x a", "node type host"),
         ("node x bridge", "node type bridge"),
         ("node x qemu pcap=yes", "key pcap of type qemu"),
@@ -148,7 +147,7 @@ def test_links(text: str, place: str, says: str) -> None:
         ("link a b csma device.X=1", "'device.X'"),
         ("option ns3::WifiMac::X=1", "'ns3::WifiMac::X'"),
         ("option routing=static", "routing=static: filling routes in"),
-        ("default container memory=1MiB", "type container"),
+        ("default router attach=native", "type router"),
         ("at 3s crash a", "statement at"),
     ],
 )

@@ -15,10 +15,9 @@ StartController = Callable[..., Controller]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becomes an ordinary user, which only root can")
 
-AS_NOBODY = """
+BECOME_NOBODY = """
 import json, os, pathlib, stat, sys, trio
 from qemunet.host import linux
-from qemunet.host.leftovers import running_runs
 
 # A private copy of /dev/net/tun with the mode to be tried; the host's stays as it is.
 linux.unshare(linux.CLONE_NEWNS, "mount namespace")
@@ -39,8 +38,13 @@ for path, entry in needed.items():
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
+"""
 
+AS_NOBODY = (
+    BECOME_NOBODY
+    + """
 from qemunet.errors import QemunetError
+from qemunet.host.leftovers import running_runs
 from qemunet.host.doctor import check_requirements
 from qemunet.host.run_init import open_run_init
 from qemunet.plan.model import HostPlan, TapPlan
@@ -69,6 +73,7 @@ else:
     except QemunetError as error:
         print(json.dumps([type(error).__name__, error.message, error.hint]), flush=True)
 """
+)
 
 
 def test_taps_are_refused_with_the_remedy(start_controller: StartController) -> None:
@@ -140,3 +145,40 @@ def test_refused_namespaces_are_named_with_the_remedy(start_controller: StartCon
     message, hint = json.loads(start_controller(REFUSED, kind).line())
     assert message == f"The Run's namespaces could not be made: {kind} namespace: No space left on device."
     assert hint == f"sysctl -w user.max_{kind}_namespaces=15000"
+
+
+CONTAINER_AS_NOBODY = (
+    BECOME_NOBODY
+    + """
+from qemunet.host.run_init import open_run_init
+from qemunet.process import ContainerInterface
+
+async def main():
+    async with open_run_init(label=sys.argv[1]) as init:
+        interface = ContainerInterface("eth0", "02:00:00:00:00:01")
+        started = await init.start_container("box", root=pathlib.Path("/"), disk_mib=8, interfaces=[interface])
+        os.write(started.consoles["shell"], sys.argv[3].encode() + b"; echo do''ne\\n")
+        said = b""
+        while b"done" not in said:
+            await trio.lowlevel.wait_readable(started.consoles["shell"])
+            said += os.read(started.consoles["shell"], 65536)
+        print(json.dumps([started.writing, said.decode()]), flush=True)
+
+trio.run(main)
+"""
+)
+
+
+def test_a_container_of_an_ordinary_user(start_controller: StartController) -> None:
+    commands = (
+        "id -u; hostname; ls /sys/class/net; ip link set eth0 up && echo up; head -n 1 /etc/passwd;"
+        "echo x >/etc/qemunet-test && cat /etc/qemunet-test; echo x >>/etc/passwd || echo refused;"
+        "echo x >/proc/sys/kernel/panic || echo refused; unshare --cgroup true || echo refused"
+    )
+    writing, said = json.loads(start_controller(CONTAINER_AS_NOBODY, "test-nobody", "666", commands).line())
+    words = said.split()
+    assert writing == "partly"
+    for wanted in ("0", "box", "eth0", "lo", "up", "x"):
+        assert wanted in words, said
+    assert words.count("refused") == 3, said
+    assert not os.path.exists("/etc/qemunet-test")

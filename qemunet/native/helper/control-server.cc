@@ -181,7 +181,9 @@ ControlServer::AttachDoor(ControlMessage& message)
     }
     else if (!door->second->Attach(std::move(message.fds.front())))
     {
-        Refuse(id, ControlError::VALUE, "the descriptor for a door is not a datagram socket");
+        Refuse(id,
+               ControlError::VALUE,
+               "the descriptor for a door is neither a datagram socket nor a tap");
     }
     else
     {

@@ -6,11 +6,10 @@
 #include "ns3/log.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <utility>
 
 namespace ns3::qemunet
 {
@@ -20,25 +19,18 @@ NS_LOG_COMPONENT_DEFINE("QemunetFrameDoor");
 namespace
 {
 
-/** Frames to a system call, and the most that one door reads in a turn. */
-constexpr unsigned BATCH = 64;
-/** What our end may hold for the guest, in bytes; the kernel allows what net.core.wmem_max says. */
-constexpr int SEND_BUFFER_BYTES = 1 << 20;
-
-/** The arguments of recvmmsg, shared by all doors: they are used by one thread, one door at a time.
- */
-struct ReceiveBatch
+/** @returns The batch of this process, with a frame at every place. */
+FrameBatch&
+GetBatch()
 {
-    std::array<FramePtr, BATCH> frames;  //!< Where the kernel writes.
-    std::array<iovec, BATCH> vectors;    //!< Their memory.
-    std::array<mmsghdr, BATCH> messages; //!< The headers.
-};
-
-/** @returns The batch of this process. */
-ReceiveBatch&
-GetReceiveBatch()
-{
-    static ReceiveBatch batch;
+    static FrameBatch batch;
+    for (FramePtr& frame : batch.frames)
+    {
+        if (!frame)
+        {
+            frame = FramePool::Get().Allocate();
+        }
+    }
     return batch;
 }
 
@@ -64,30 +56,24 @@ FrameDoor::~FrameDoor()
 bool
 FrameDoor::Attach(UniqueFd fd)
 {
-    int type = 0;
-    socklen_t length = sizeof(type);
-    if (::getsockopt(fd.Get(), SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_DGRAM)
+    std::unique_ptr<FrameStream> stream = FrameStream::Open(std::move(fd));
+    if (!stream)
     {
         return false;
     }
     Detach();
-    m_socket = std::move(fd);
-    ::setsockopt(m_socket.Get(),
-                 SOL_SOCKET,
-                 SO_SNDBUF,
-                 &SEND_BUFFER_BYTES,
-                 sizeof(SEND_BUFFER_BYTES));
-    m_simulator->GetPollSet().Add(m_socket.Get(), EPOLLIN, this, m_context);
+    m_stream = std::move(stream);
+    m_simulator->GetPollSet().Add(m_stream->GetFd(), EPOLLIN, this, m_context);
     return true;
 }
 
 void
 FrameDoor::Detach()
 {
-    if (m_socket)
+    if (m_stream)
     {
-        m_simulator->GetPollSet().Remove(m_socket.Get());
-        m_socket = UniqueFd();
+        m_simulator->GetPollSet().Remove(m_stream->GetFd());
+        m_stream.reset();
     }
     m_blocked = false;
     DropQueue();
@@ -126,22 +112,8 @@ FrameDoor::HandleReady(uint32_t events)
 void
 FrameDoor::Receive()
 {
-    ReceiveBatch& batch = GetReceiveBatch();
-    uint32_t capacity = FramePool::Get().GetCapacity();
-    for (unsigned index = 0; index < BATCH; ++index)
-    {
-        if (!batch.frames[index])
-        {
-            batch.frames[index] = FramePool::Get().Allocate();
-        }
-        batch.vectors[index] = {batch.frames[index]->data, capacity};
-        batch.messages[index] = {};
-        batch.messages[index].msg_hdr.msg_iov = &batch.vectors[index];
-        batch.messages[index].msg_hdr.msg_iovlen = 1;
-    }
-    // MSG_TRUNC: the length is that of the datagram, also of one too long for the frame.
-    int count =
-        ::recvmmsg(m_socket.Get(), batch.messages.data(), BATCH, MSG_DONTWAIT | MSG_TRUNC, nullptr);
+    FrameBatch& batch = GetBatch();
+    int count = m_stream->Read(batch);
     if (count < 0)
     {
         if (errno != EAGAIN && errno != EINTR && errno != ECONNRESET)
@@ -153,7 +125,7 @@ FrameDoor::Receive()
     }
     for (int index = 0; index < count && m_open; ++index)
     {
-        Accept(std::move(batch.frames[index]), batch.messages[index].msg_len);
+        Accept(std::move(batch.frames[index]), batch.bytes[index]);
     }
 }
 
@@ -178,7 +150,7 @@ FrameDoor::PutFrame(FramePtr frame)
     {
         return;
     }
-    if (!m_socket)
+    if (!m_stream)
     {
         ++m_counters.outUnreachable;
         return;
@@ -208,24 +180,20 @@ void
 FrameDoor::Flush()
 {
     m_flushing = false;
-    std::array<iovec, BATCH> vectors;
-    std::array<mmsghdr, BATCH> messages;
-    while (!m_queue.empty() && m_socket && !m_blocked)
+    while (!m_queue.empty() && m_stream && !m_blocked)
     {
-        auto wanted = static_cast<unsigned>(std::min<size_t>(BATCH, m_queue.size()));
-        for (unsigned index = 0; index < wanted; ++index)
-        {
-            vectors[index] = {m_queue[index]->data, m_queue[index]->size};
-            messages[index] = {};
-            messages[index].msg_hdr.msg_iov = &vectors[index];
-            messages[index].msg_hdr.msg_iovlen = 1;
-        }
-        int sent = ::sendmmsg(m_socket.Get(), messages.data(), wanted, MSG_DONTWAIT | MSG_NOSIGNAL);
+        auto wanted = static_cast<unsigned>(std::min<size_t>(FRAME_BATCH, m_queue.size()));
+        int sent = m_stream->Write(m_queue, wanted);
         if (sent < 0)
         {
             if (errno == EAGAIN || errno == EWOULDBLOCK)
             {
                 SetBlocked(true);
+            }
+            else if (errno == ENETDOWN)
+            {
+                ++m_counters.outUnreachable;
+                m_queue.pop_front();
             }
             else if (errno == EMSGSIZE || errno == ENOBUFS || errno == ENOMEM)
             {
@@ -254,7 +222,7 @@ FrameDoor::SetBlocked(bool blocked)
     if (m_blocked != blocked)
     {
         m_blocked = blocked;
-        m_simulator->GetPollSet().Modify(m_socket.Get(), EPOLLIN | (blocked ? EPOLLOUT : 0U));
+        m_simulator->GetPollSet().Modify(m_stream->GetFd(), EPOLLIN | (blocked ? EPOLLOUT : 0U));
     }
 }
 

@@ -5,18 +5,20 @@
 #define QEMUNET_FRAME_DOOR_H
 
 #include "counters.h"
+#include "frame-stream.h"
 #include "frame.h"
 #include "real-time-simulator.h"
 #include "unique-fd.h"
 
 #include <deque>
+#include <memory>
 
 namespace ns3::qemunet
 {
 
 /**
- * Where frames pass between a guest and the simulation: a Unix datagram socket, one frame to a
- * datagram.
+ * Where frames pass between a guest and the simulation: over a FrameStream, which is a machine's
+ * datagram socket or a container's tap.
  *
  * Closed (before time 0) it discards what comes, from either side, and counts nothing. Towards the
  * guest it has a bounded queue: while the guest does not read, frames wait in it and the latest
@@ -28,7 +30,7 @@ class FrameDoor
     , public FrameSink
 {
   public:
-    /** Frames that may wait for the guest beyond what its socket holds. */
+    /** Frames that may wait for the guest beyond what its descriptor holds. */
     static constexpr size_t QUEUE_FRAMES = 1024;
 
     /**
@@ -45,8 +47,8 @@ class FrameDoor
     /**
      * Join the guest, instead of the one before if there was one.
      *
-     * @param fd A datagram socket with a peer.
-     * @returns False if it is no datagram socket; the door is then as it was.
+     * @param fd As FrameStream::Open() takes it.
+     * @returns False if it is nothing of that kind; the door is then as it was.
      */
     bool Attach(UniqueFd fd);
 
@@ -68,16 +70,16 @@ class FrameDoor
     void SetBlocked(bool blocked);
     void DropQueue();
 
-    Ptr<RealTimeSimulator> m_simulator; //!< The loop.
-    uint32_t m_context;                 //!< Of the ghost node.
-    uint32_t m_maxBytes;                //!< Longest frame.
-    FrameSink* m_inward;                //!< To the link.
-    UniqueFd m_socket;                  //!< To the guest.
-    bool m_open{false};                 //!< Time 0 has passed.
-    bool m_blocked{false};              //!< The guest's socket is full; epoll says when it is not.
-    bool m_flushing{false};             //!< Flush() is asked for.
-    std::deque<FramePtr> m_queue;       //!< To the guest.
-    DoorCounters m_counters;            //!< What happened.
+    Ptr<RealTimeSimulator> m_simulator;    //!< The loop.
+    uint32_t m_context;                    //!< Of the ghost node.
+    uint32_t m_maxBytes;                   //!< Longest frame.
+    FrameSink* m_inward;                   //!< To the link.
+    std::unique_ptr<FrameStream> m_stream; //!< To the guest.
+    bool m_open{false};                    //!< Time 0 has passed.
+    bool m_blocked{false};                 //!< The guest's side is full; epoll says when it is not.
+    bool m_flushing{false};                //!< Flush() is asked for.
+    std::deque<FramePtr> m_queue;          //!< To the guest.
+    DoorCounters m_counters;               //!< What happened.
 };
 
 } // namespace ns3::qemunet
