@@ -38,7 +38,11 @@ class Terminal:
 
 
 def _start(argv: Sequence[str], slave: int, *, session: bool) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=session)
+    # An environment that says nothing of where the tests run, as a guest's does.
+    environment = {"PATH": os.environ["PATH"], "HOME": "/", "TERM": "dumb"}
+    return subprocess.Popen(
+        argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=session, env=environment, cwd="/"
+    )
 
 
 def _kill_all_on(terminal: int) -> None:
