@@ -67,7 +67,7 @@ def load_experiment(path: Path) -> Experiment:
     except SyntaxError as error:
         where = f"{error.filename}:{error.lineno or 0}:{error.offset or 0}"
         raise ExperimentError(f"{where}: {error.msg}", hint="mend the Python syntax") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = next(
             (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), 0
         )

@@ -28,6 +28,7 @@ from qemunet.plan import Plan, make_plan, plan_to_json
 from qemunet.progress import Progress
 from qemunet.results.fidelity import judge, limits_from_options
 from qemunet.results.record import RunDirectory, this_process, to_json
+from qemunet.signals import signals_cancel
 from qemunet.topology import Topology, declared_parameters, read_topology
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ _EXIT_BY_LAYER = {
 
 class RunTimeoutError(TaskError):
     """The whole run took longer than ``--timeout`` allows."""
+
+
+class ExperimentLeftError(Exception):
+    """The experiment left by SystemExit or KeyboardInterrupt instead of returning."""
 
 
 @dataclass(frozen=True)
@@ -159,28 +164,21 @@ class _Run:
 
     async def main(self) -> None:
         """Run under the signals and the time-out of the whole."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch_signals, signals, nursery.cancel_scope)
-                limit_s = self.request.timeout_s if self.request.timeout_s is not None else math.inf
-                with trio.move_on_after(limit_s) as bound:
-                    try:
-                        await self._emulate()
-                    except BaseExceptionGroup as group:
-                        raise _main_cause(group) from None
-                if bound.cancelled_caught and self.signal is None:
-                    self.caught = RunTimeoutError(
-                        f"the run did not end within {limit_s:g} s", hint="give it more time with --timeout"
-                    )
-                nursery.cancel_scope.cancel()
+        limit_s = self.request.timeout_s if self.request.timeout_s is not None else math.inf
+        with trio.CancelScope() as scope, signals_cancel(scope, self._note_signal):
+            with trio.move_on_after(limit_s) as bound:
+                try:
+                    await self._emulate()
+                except BaseExceptionGroup as group:
+                    raise _main_cause(group) from None
+            if bound.cancelled_caught and self.signal is None:
+                self.caught = RunTimeoutError(
+                    f"the run did not end within {limit_s:g} s", hint="give it more time with --timeout"
+                )
 
-    async def _watch_signals(self, signals: Any, scope: trio.CancelScope) -> None:
-        async for number in signals:
-            if self.signal is not None:
-                continue
-            self.signal = int(number)
-            self.progress.say(f"{signal.Signals(number).name}: ending the run")
-            scope.cancel()
+    def _note_signal(self, number: int) -> None:
+        self.signal = number
+        self.progress.say(f"{signal.Signals(number).name}: ending the run")
 
     async def _emulate(self) -> None:
         from qemunet.testbed import open_testbed
@@ -200,6 +198,10 @@ class _Run:
                     returned = await self.experiment.run(bed)
                 except QemunetError:
                     raise
+                except (SystemExit, KeyboardInterrupt) as error:
+                    # Of its own making, or what ends blocking code after a signal; neither may end the teardown.
+                    self.from_experiment = True
+                    raise ExperimentLeftError(f"{type(error).__name__} {error}".rstrip()) from error
                 except Exception:
                     self.from_experiment = True
                     raise
@@ -219,13 +221,12 @@ class _Run:
             for name, value in returned.items():
                 try:
                     json.dumps(value)
+                    self.metrics[name] = value
                 except (TypeError, ValueError) as error:
                     problem = f"metric {name} cannot be written as JSON: {error}"
         if problem is not None:
             self.from_experiment = True
             raise TypeError(problem)
-        assert isinstance(returned, Mapping)
-        self.metrics = dict(returned)
 
     def finish(self) -> RunOutcome:
         """Write the end of the run and say how it ended."""
@@ -249,7 +250,9 @@ class _Run:
                 "node": getattr(error, "node", None),
             }
             if layer == "experiment":
-                description["traceback"] = "".join(traceback.format_exception(error))
+                description["traceback"] = getattr(error, "traceback", None) or "".join(
+                    traceback.format_exception(error)
+                )
         self.directory.end(status, verdict=verdict, metrics=metrics, fidelity=fidelity, error=description)
         return RunOutcome(self.directory.record, code, signal=self.signal, error=error)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from qemunet.cli.main import EXIT_BY_LAYER, add_topology_arguments, show_error
 from qemunet.errors import QemunetError
@@ -44,8 +44,29 @@ def _seconds(text: str) -> float:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run; standard output gets the result."""
+    """Run; standard output gets the result, whatever the experiment prints itself goes to standard error."""
+    with _standard_output_kept() as results:
+        return _execute(arguments, results)
+
+
+@contextmanager
+def _standard_output_kept() -> Iterator[TextIO]:
+    """Standard output for the result alone; until the end, descriptor 1 is another name of standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with open(kept, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as results:
+            yield results
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _execute(arguments: argparse.Namespace, results: TextIO) -> int:
     from qemunet.progress import open_progress
+    from qemunet.results.record import to_json
     from qemunet.run import RunRequest, run_experiment
 
     request = RunRequest(
@@ -64,7 +85,8 @@ def execute(arguments: argparse.Namespace) -> int:
         # The run never began: there is no directory, but a program that reads standard output gets the same shape.
         if arguments.json and not arguments.debug:
             problem = {"layer": error.layer, "type": type(error).__name__, "message": error.message, "hint": error.hint}
-            print(json.dumps({"status": "error", "verdict": None, "directory": None, "error": problem}, indent=2))
+            record = {"status": "error", "verdict": None, "directory": None, "error": problem}
+            print(to_json(record), end="", file=results)
             progress.close()
             show_error(error)
             return EXIT_BY_LAYER[error.layer]
@@ -75,34 +97,25 @@ def execute(arguments: argparse.Namespace) -> int:
         import traceback
 
         traceback.print_exception(outcome.error, file=sys.stderr)
+    problem = outcome.record["error"]
+    if problem is not None:
+        print(f"qemunet: {problem['layer']}: {problem['message']}", file=sys.stderr)
+        if problem["hint"]:
+            print(f"  hint: {problem['hint']}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps(outcome.record, indent=2))
+        print(to_json(outcome.record), end="", file=results)
     else:
-        show_result(outcome.record)
-    if outcome.signal is not None:
-        return 128 + outcome.signal
+        show_result(outcome.record, results)
     return outcome.exit_status
 
 
-def show_result(record: Mapping[str, Any]) -> None:
-    """The short result for a person: status, metrics, verdict, directory; what failed goes to standard error."""
-    directory = os.path.relpath(record["directory"])
-    error = record["error"]
-    if error is not None:
-        sys.stdout.flush()
-        print(f"qemunet: {error['layer']}: {error['message']}", file=sys.stderr)
-        if error["hint"]:
-            print(f"  hint: {error['hint']}", file=sys.stderr)
-    print(f"{record['status']}: {record['experiment']} on {record['topology']}")
-    metrics = record["metrics"]
-    width = max((len(name) for name in metrics), default=0)
-    for name, value in metrics.items():
-        print(
-            f"  {name:<{max(width, 13)}}  {value:.6g}"
-            if isinstance(value, float)
-            else f"  {name:<{max(width, 13)}}  {value}"
-        )
-    fidelity = record.get("fidelity")
-    if fidelity:
-        print(f"  {'fidelity':<{max(width, 13)}}  {fidelity['summary']}")
-    print(f"  {'run directory':<{max(width, 13)}}  {directory}")
+def show_result(record: Mapping[str, Any], results: TextIO) -> None:
+    """The short result for a person: status, metrics, verdict, directory."""
+    print(f"{record['status']}: {record['experiment']} on {record['topology']}", file=results)
+    rows = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in record["metrics"].items()}
+    if record["fidelity"]:
+        rows["fidelity"] = record["fidelity"]["summary"]
+    rows["run directory"] = os.path.relpath(record["directory"])
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"  {name:<{width}}  {value}", file=results)

@@ -6,6 +6,7 @@ nothing behind even after ``kill -9``; ``leftovers`` is for what that promise do
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -132,9 +133,22 @@ def _unfinished(cache: Path, stale_age_s: float) -> Iterable[Leftover]:
             if name in folders:
                 folders.remove(name)
             age_s, size_bytes = now_s - _newest(path), _size(path)
-            if age_s >= stale_age_s and path.lstat().st_uid == os.geteuid():
-                text = f"{path}, unfinished since {age_s / 3600:.0f} h"
+            if (age_s >= stale_age_s or _abandoned(path)) and path.lstat().st_uid == os.geteuid():
+                text = f"{path}, unfinished since {age_s / 3600:.1f} h"
                 yield Leftover("file", text, size_bytes, partial(_remove_tree, path))
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether it is certain that nobody builds there any more: a build holds the lock beside it while it runs."""
+    lock = path.with_name(f"{path.name.partition('.building-')[0]}.lock")
+    if ".building-" not in path.name or not lock.exists():
+        return False
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def _remove_tree(path: Path) -> None:

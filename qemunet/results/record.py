@@ -7,6 +7,7 @@ whole lines, each written by a single write.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -133,12 +134,26 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def to_json(value: Any) -> str:
-    """JSON with a final newline; undecodable bytes of outputs (surrogates) are escaped, so the text is always UTF-8."""
-    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=True) + "\n"
+    """JSON with a final newline; undecodable bytes of outputs (surrogates) are escaped, so the text is always UTF-8.
+
+    JSON knows no NaN and no infinity: both are null.
+    """
+    return json.dumps(finite(value), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """The same value, with None for every number in it that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return value
 
 
 def _append(descriptor: int, line: Mapping[str, Any]) -> None:
-    data = (json.dumps(line, ensure_ascii=True) + "\n").encode()
+    data = (json.dumps(finite(line), ensure_ascii=True, allow_nan=False) + "\n").encode()
     while data:
         data = data[os.write(descriptor, data) :]
 

@@ -22,21 +22,22 @@ class ExtendError(QemunetError):
     """The experiment's ``extend`` failed; the message ends in its traceback.
 
     Attributes:
+        traceback: Of the worker, as text.
         report: The simulation's report where it failed after the run, else None.
     """
 
     layer = "experiment"
 
-    def __init__(self, message: str, *, hint: str | None = None, report: SimulationReport | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, traceback: str, report: SimulationReport | None = None) -> None:
+        super().__init__(message, hint="run.json has the traceback")
+        self.traceback = traceback
         self.report = report
 
 
 def from_worker(failure: Mapping[str, str], report: SimulationReport | None = None) -> QemunetError:
     """The error for a failure that the worker reported itself."""
     if failure["layer"] == "experiment":
-        text = f"extend failed: {failure['message']}\n{failure['traceback'].rstrip()}"
-        return ExtendError(text, report=report)
+        return ExtendError(f"extend failed: {failure['message']}", traceback=failure["traceback"], report=report)
     return SimulationError(f"the simulation could not be built: {failure['message']}", hint="see ns3.log")
 
 

@@ -10,6 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from qemunet import tasks
 from qemunet.errors import TaskError
 from qemunet.guest import transfer
@@ -129,6 +131,7 @@ class Testbed:
         self._skews_ns: list[int] = []
         self._engine: Engine | None = None
         self._shells: Mapping[str, Shell] = {}
+        self._lost: dict[str, trio.Event] = {}
 
     def use(self, engine: Engine, shells: Mapping[str, Shell]) -> None:
         """Take the engine that runs its Tasks, and the shells it runs them on."""
@@ -209,7 +212,10 @@ class Testbed:
         Raises:
             TypeError: it cannot be written as JSON.
         """
-        json.dumps(value)
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"metric {name} cannot be written as JSON: {error}") from error
         self.metrics[name] = value
 
     def progress(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
@@ -217,8 +223,14 @@ class Testbed:
         share = f" ({done:g} of {total:g})" if done is not None and total is not None else ""
         self._progress.say(f"{text}{share}")
 
+    async def noticed(self, node: str) -> None:
+        """Wait until a command on a guest has been told that the guest has gone."""
+        await self._lost.setdefault(node, trio.Event()).wait()
+
     def observe(self, event: TaskEvent) -> None:
         """Write what a Task or a verb did into events.jsonl, and each ended command into tasks.jsonl."""
+        if event.kind == "lost" and event.node is not None:
+            self._lost.setdefault(event.node, trio.Event()).set()
         values = {"task": event.task, "node": event.node, "command": event.command, **event.details}
         self._record.event(
             event.kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ class BootedGuest:
         console_fd: Where the simulator types.
         spares: Further shells of it.
         taps: A container's interfaces, by number of the door.
+        ended: Waits until the guest has ended, and says why.
     """
 
     plan: GuestPlan
@@ -47,6 +48,7 @@ class BootedGuest:
     console_fd: int
     spares: SpareShells
     taps: Mapping[int, int]
+    ended: Callable[[], Awaitable[GuestError]]
 
 
 class Machine(Protocol):
@@ -185,7 +187,7 @@ async def open_guest(
             explain=explain,
             patience=patience,
         )
-        yield BootedGuest(plan, shell, machine.consoles["shell"], spares, taps)
+        yield BootedGuest(plan, shell, machine.consoles["shell"], spares, taps, explain)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

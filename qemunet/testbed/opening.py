@@ -35,6 +35,9 @@ from qemunet.topology import Topology
 CLOSE_DEADLINE_S = 30.0
 """Daemons and the simulator have stopped within this time; what has not is killed with the Run's init."""
 
+NOTICE_S = 1.0
+"""A command on a guest that has gone hears of it within this time."""
+
 
 @asynccontextmanager
 async def open_testbed(
@@ -69,6 +72,8 @@ async def open_testbed(
         bed.use(engine, shells)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch_simulation, simulation)
+            for guest in booted.values():
+                nursery.start_soon(_watch_guest, guest, bed, builder)
             try:
                 yield bed
             finally:
@@ -82,6 +87,19 @@ async def _watch_simulation(simulation: Simulation) -> None:
     await simulation.failed.wait()
     if simulation.error is not None:
         raise simulation.error
+
+
+async def _watch_guest(guest: BootedGuest, bed: Testbed, builder: _Builder) -> None:
+    """End everything when a guest has gone that nobody is about to hear of: what it was to do will not be done.
+
+    Whoever runs a command on it gets the same error from that, and may go on without the guest.
+    """
+    error = await guest.ended()
+    builder.event("guest-exited", node=guest.plan.node, message=error.message)
+    with trio.move_on_after(NOTICE_S):
+        await bed.noticed(guest.plan.node)
+        return
+    raise error
 
 
 class _Builder:
@@ -169,7 +187,8 @@ class _Builder:
         ]
         containers = len(self.plan.guests) - len(self.machines)
         kinds += [f"{containers} containers"] if containers else []
-        return f"booting {len(self.plan.guests)} guests ({', '.join(kinds)})"
+        count = len(self.plan.guests)
+        return f"booting {count} guest{'s' if count != 1 else ''} ({', '.join(kinds)})"
 
     def _simulation(self, init: RunInit) -> Any:
         extend = ExtendScript(self.experiment.path, self.parameters) if self.experiment.extend else None

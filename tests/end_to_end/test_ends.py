@@ -33,9 +33,36 @@ def single_run(bench: Bench) -> Path:
         ("    1 / 0\n", "error", 1, "experiment"),
         ("    await bed.run(Task('t', {'nobody': 'true'}))\n", "error", 1, "experiment"),
         ("    return {'x': object()}\n", "error", 1, "experiment"),
+        ("    import sys\n    sys.exit(0)\n", "error", 1, "experiment"),
+        ("    raise KeyboardInterrupt\n", "error", 1, "experiment"),
+        (
+            "    await bed.guests['a'].run('{ sleep 1; poweroff -f; } >/dev/null 2>&1 &')\n    await bed.sleep(600)\n",
+            "error",
+            4,
+            "guest",
+        ),
+        (
+            "    await bed.guests['a'].run('{ sleep 1; echo c >/proc/sysrq-trigger; } >/dev/null 2>&1 &')\n"
+            "    await bed.run(Task('t', {'b': 'sleep 600'}))\n",
+            "error",
+            4,
+            "guest",
+        ),
         ("    await bed.run(Task('t', {'a': 'reboot -f', 'b': 'sleep 30'}))\n", "error", 4, "guest"),
     ],
-    ids=["assert", "command-failed", "command-timeout", "exception", "unknown-node", "metric", "reboot"],
+    ids=[
+        "assert",
+        "command-failed",
+        "command-timeout",
+        "exception",
+        "unknown-node",
+        "metric",
+        "exit",
+        "interrupt",
+        "idle-poweroff",
+        "idle-panic",
+        "reboot",
+    ],
 )
 def test_experiment_that_fails(bench: Bench, body: str, status: str, code: int, layer: str) -> None:
     topology = bench.file("t.txt", PAIR)
@@ -122,6 +149,30 @@ def test_missing_qemu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.returncode, record["error"]["layer"]) == (3, "host"), done.stderr
     assert "qemu-system-x86" in record["error"]["hint"]
     assert json.loads(single_run(bench).read_text())["status"] == "error"
+
+
+def test_standard_output_is_the_results_alone(bench: Bench) -> None:
+    experiment = bench.file(
+        "e.py",
+        "import os\nprint('loading')\n\n"
+        "async def experiment(bed):\n"
+        "    print('printed')\n    os.write(1, b'written')\n    os.system('echo from a shell')\n"
+        "    return {'nan': float('nan'), 'many': [float('inf'), 1]}\n",
+    )
+    done, record = bench.run(bench.file("t.txt", "node a container\n"), experiment)
+    assert record["metrics"] == {"nan": None, "many": [None, 1]}
+    for text in ("loading", "printed", "written", "from a shell"):
+        assert text in done.stderr
+
+
+def test_signal_ends_an_experiment_that_blocks(bench: Bench) -> None:
+    blocking = "import time\n\nasync def experiment(bed):\n    (bed.directory / 'here').touch()\n    time.sleep(600)\n"
+    process = bench.start(bench.file("t.txt", "node a container\n"), bench.file("e.py", blocking))
+    wait_for(lambda: any(bench.runs.glob("e/1/here")), lambda: "the experiment did not start")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert json.loads(single_run(bench).read_text())["status"] == "interrupted"
 
 
 SLEEPER = """\

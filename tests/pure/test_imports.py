@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "results": LEAVES,
     "experiment": LEAVES,
     "testbed": LEAVES | {"topology", "plan", "host", "simulation", "guest", "tasks", "results", "experiment"},
-    "run": LEAVES | {"topology", "plan", "host", "results", "experiment", "testbed"},
+    "signals": set(),
+    "run": LEAVES | {"topology", "plan", "results", "experiment", "testbed", "signals"},
     "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "cli"},
     "": {"tasks"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -143,3 +144,13 @@ def test_unfinished_files_are_listed_and_removed(cache: Path) -> None:
 def test_what_a_build_may_still_be_writing_is_left_alone(cache: Path) -> None:
     young: list[Leftover] = leftovers(cache=cache)
     assert not [each for each in young if each.kind == "file"]
+
+
+def test_an_abandoned_build_is_a_leftover_at_once_and_a_running_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / ".tiny-x86_64.building-abc").mkdir()
+    with (tmp_path / ".tiny-x86_64.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert leftovers(cache=tmp_path) == []
+    (found,) = leftovers(cache=tmp_path)
+    found.remove()
+    assert [path.name for path in tmp_path.iterdir()] == [".tiny-x86_64.lock"]

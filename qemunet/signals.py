@@ -1,0 +1,51 @@
+"""SIGINT and SIGTERM as the cancellation of a run, also while an experiment blocks in code that trio cannot cancel."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import trio
+
+ANSWER_S = 2.0
+"""Whoever has not let trio go on this long after a signal gets a KeyboardInterrupt where it is."""
+
+
+@contextmanager
+def signals_cancel(scope: trio.CancelScope, note: Callable[[int], None]) -> Iterator[None]:
+    """Cancel ``scope`` at the first SIGINT or SIGTERM and ``note`` its number; what blocks is interrupted.
+
+    Python delivers signals to the main thread only; in another one nothing is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    token = trio.lowlevel.current_trio_token()
+    seen = False
+
+    def answer(number: int) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        note(number)
+        scope.cancel()
+
+    def take(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        if not seen:
+            seen = True
+            signal.setitimer(signal.ITIMER_REAL, ANSWER_S)
+            token.run_sync_soon(answer, number)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    handlers = {signal.SIGINT: take, signal.SIGTERM: take, signal.SIGALRM: interrupt}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
