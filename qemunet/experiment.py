@@ -11,12 +11,13 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qemunet.errors import ExperimentError, InputError
+from qemunet.topology.parameters import NAME, NAME_RULE
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def load_experiment(path: Path) -> Experiment:
     """Load an experiment script.
 
     Raises:
-        ExperimentError: no such file, a syntax error, an exception while it is loaded, no ``experiment``.
+        ExperimentError: no such file, a syntax error, an exception while it is loaded, no ``experiment``, PARAMETERS
+            that cannot be set.
     """
     try:
         source = path.read_text(encoding="utf-8")
@@ -92,6 +94,11 @@ def load_experiment(path: Path) -> Experiment:
     parameters = getattr(module, "PARAMETERS", {})
     if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
         raise ExperimentError(f"{path}: PARAMETERS is {parameters!r}, a dict of names and defaults is wanted")
+    unsettable = [
+        f"{path}: PARAMETERS: {problem}" for name, default in parameters.items() for problem in _unsettable(name, default)
+    ]
+    if unsettable:
+        raise ExperimentError("\n".join(unsettable), hint="what `-p NAME=VALUE` cannot set is no parameter; use a constant")
     configure = getattr(module, "configure", None)
     if configure is not None and not callable(configure):
         raise ExperimentError(f"{path}: `configure` is {configure!r}, a function of a node is wanted")
@@ -104,6 +111,15 @@ def load_experiment(path: Path) -> Experiment:
         configure=configure,
         extend=callable(getattr(module, "extend", None)),
     )
+
+
+def _unsettable(name: str, default: Any) -> Iterator[str]:
+    """Yield why ``-p`` could not set a parameter."""
+    if not NAME.fullmatch(name):
+        yield f"{name!r}: {NAME_RULE}"
+    # Their very types, for a value given by -p is made by calling its default's. None means text.
+    if default is not None and type(default) not in (str, int, float, bool):
+        yield f"parameter {name} has a default of type {type(default).__name__}; use str, int, float, bool or None"
 
 
 def _line(function: Callable[..., Any]) -> int:

@@ -121,10 +121,10 @@ class Addresser:
                 own = [w for w in end.written if w.address.version == version]
                 if version in said and not any(w.address in said[version] for w in own):
                     seen = ", ".join(str(w.address) for w in own)
-                    self._problems.add(end.place, f"{end.node}: {seen} is outside its subnet {said[version]}")
+                    self._problems.add(own[0].place, f"{end.node}: {seen} is outside its subnet {said[version]}")
             for w in end.written:
                 network = _network_of(w)
-                self._check_address(w, network, number, f"{end.node}:{end.interface}", end.place)
+                self._check_address(w, network, number, f"{end.node}:{end.interface}")
                 if w.address.is_link_local:
                     continue
                 expected = networks.setdefault(w.address.version, network)
@@ -135,13 +135,14 @@ class Addresser:
                         f"{end.node}: {w.address}/{w.prefix_length} does not have the prefix length of its segment, "
                         f"whose network is {expected}"
                     )
-                    self._problems.add(end.place, message)
+                    self._problems.add(w.place, message)
                 elif w.address.version not in said and len(end.written) == 1:
                     message = f"{end.node}: {w.address}/{w.prefix_length} is outside its segment's network {expected}"
-                    self._warnings.append((end.place, message))
+                    self._warnings.append((w.place, message))
         return networks
 
-    def _check_address(self, w: WrittenAddress, network: Network, number: int, owner: str, place: Place) -> None:
+    def _check_address(self, w: WrittenAddress, network: Network, number: int, owner: str) -> None:
+        place = w.place
         if network.prefixlen < network.max_prefixlen - 1:
             if w.address == network.network_address:
                 self._problems.add(place, f"{owner}: {w.address} is the address of the network {network} itself")

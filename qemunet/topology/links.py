@@ -146,7 +146,7 @@ class Links:
         most = LINK_TYPES[type_name].ends
         if most is not None and len(ends) != most:
             hint = "use type csma for more" if len(ends) > most else "another one is missing"
-            self._problems.add(keyword.place, f"a {type_name} has {most} ends, not {len(ends)}; {hint}")
+            self._problems.add(type_word.place, f"a {type_name} has {most} ends, not {len(ends)}; {hint}")
             return
         if len(self.links) >= MOST_LINKS or self._ends + len(ends) > MOST_ENDS:
             self._problems.add(keyword.place, f"there may be {MOST_LINKS} links with {MOST_ENDS} ends in all")
@@ -205,7 +205,7 @@ class Links:
         ends: list[WrittenEnd] = []
         right = True
         for word in words:
-            left, at, addresses = word.text.partition("@")
+            left = word.text.partition("@")[0]
             try:
                 names = expand_ranges(left, most=MOST_ENDS - self._ends - len(ends))
                 if not names and not may_be_empty:
@@ -215,7 +215,7 @@ class Links:
                 right = False
                 continue
             for name in names:
-                end = read_end(name + at + addresses, word.place, self._problems)
+                end = read_end(name, word, self._problems)
                 if end is None or not self._is_declared(end):
                     right = False
                     break

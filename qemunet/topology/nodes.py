@@ -114,6 +114,10 @@ class Nodes:
             for name in self._expand(word):
                 self.nodes[name] = Node(name, type_word.text, attributes, word.place, places)
 
+    def spoil(self, statement: Statement) -> None:
+        """Take in a node statement with a mistake in its quotes or brackets: links to its nodes say nothing."""
+        self._spoil([word for word in statement[1:] if "=" not in word.text])
+
     def _check_type(self, word: Word) -> bool:
         if word.text not in NODE_TYPES:
             hint = did_you_mean(word.text, NODE_TYPES) or f"; types are {', '.join(NODE_TYPES)}"

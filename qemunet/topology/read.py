@@ -50,6 +50,9 @@ def parse_topology(text: str, *, name: str = "topology.txt", parameters: Mapping
         read_option(statement, options, problems)
     for statement in _of_kind(statements, "default"):
         defaults.read(statement)
+    for statement in statements:
+        if statement[0].text == "node" and statement[0].broken:
+            nodes.spoil(statement)
     for statement in _of_kind(statements, "node"):
         nodes.read(statement, defaults)
     for statement in _of_kind(statements, *_LINK_KEYWORDS):

@@ -36,6 +36,7 @@ class WrittenAddress:
 
     address: Address
     prefix_length: int | None
+    place: Place
 
 
 @dataclass(slots=True)
@@ -103,9 +104,15 @@ def _remedy(name: str, known: Keys) -> str:
     return near or f"; it has {', '.join(key for key, row in known.items() if row.parse)}"
 
 
-def read_end(text: str, place: Place, problems: Problems) -> WrittenEnd | None:
-    """Read ``NODE[:INTERFACE][@ADDRESS,...]``; None (and a report) where it cannot be read."""
-    left, at, addresses = text.partition("@")
+def read_end(left: str, word: Word, problems: Problems) -> WrittenEnd | None:
+    """Read ``NODE[:INTERFACE][@ADDRESS,...]``; None (and a report) where it cannot be read.
+
+    Args:
+        left: What stands before the ``@``, one of those that its ranges make.
+        word: The whole end as written.
+    """
+    before, at, addresses = word.text.partition("@")
+    text = left + at + addresses
     node, colon, interface = left.partition(":")
     right = True
     try:
@@ -113,18 +120,22 @@ def read_end(text: str, place: Place, problems: Problems) -> WrittenEnd | None:
         if colon:
             keys.interface(interface)
     except ValueError as error:
-        problems.add(place, f"end {shown(text)}: {error}")
+        problems.add(word.place, f"end {shown(text)}: {error}")
         right = False
-    end = WrittenEnd(node, interface if colon else None, [], place)
+    end = WrittenEnd(node, interface if colon else None, [], word.place)
+    offset = len(before) + 1
     for part in addresses.split(",") if at else ():
+        # One that is missing has no character of its own: its @ or comma stands for it.
+        place = word.at(offset if part else offset - 1)
         try:
-            end.written.append(_read_address(part))
+            end.written.append(_read_address(part, place))
         except ValueError as error:
             problems.add(place, f"end {shown(text)}: {error}")
+        offset += len(part) + 1
     return end if right else None
 
 
-def _read_address(text: str) -> WrittenAddress:
+def _read_address(text: str, place: Place) -> WrittenAddress:
     host, slash, prefix = text.partition("/")
     try:
         if "%" in host:
@@ -135,11 +146,11 @@ def _read_address(text: str) -> WrittenAddress:
     if address.is_multicast or address.is_loopback or address.is_unspecified or host == "255.255.255.255":
         raise ValueError(f"{host} is reserved; an interface cannot have it")
     if not slash:
-        return WrittenAddress(address, None)
+        return WrittenAddress(address, None, place)
     if not re.fullmatch(r"[0-9]{1,3}", prefix) or not 1 <= int(prefix) <= address.max_prefixlen:
         rule = f"a prefix length of IPv{address.version} is 1 to {address.max_prefixlen}"
         raise ValueError(f"{shown(prefix)} after {host}/ is wrong; {rule}")
-    return WrittenAddress(address, int(prefix))
+    return WrittenAddress(address, int(prefix), place)
 
 
 def first_broken(statement: Statement | Iterable[Word]) -> bool:

@@ -142,7 +142,9 @@ def test_unfinished_files_are_listed_and_removed(cache: Path) -> None:
 
 
 def test_what_a_build_may_still_be_writing_is_left_alone(cache: Path) -> None:
-    young: list[Leftover] = leftovers(cache=cache)
+    with (cache / "images" / ".tiny-x.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        young: list[Leftover] = leftovers(cache=cache)
     assert not [each for each in young if each.kind == "file"]
 
 
