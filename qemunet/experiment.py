@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from qemunet.errors import ExperimentError, InputError
-from qemunet.topology.parameters import NAME, NAME_RULE
+
+PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""What -p and a topology's ``param`` take for a name."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,14 @@ def load_experiment(path: Path) -> Experiment:
     if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
         raise ExperimentError(f"{path}: PARAMETERS is {parameters!r}, a dict of names and defaults is wanted")
     unsettable = [
-        f"{path}: PARAMETERS: {problem}" for name, default in parameters.items() for problem in _unsettable(name, default)
+        f"{path}: PARAMETERS: {problem}"
+        for name, default in parameters.items()
+        for problem in _unsettable(name, default)
     ]
     if unsettable:
-        raise ExperimentError("\n".join(unsettable), hint="what `-p NAME=VALUE` cannot set is no parameter; use a constant")
+        raise ExperimentError(
+            "\n".join(unsettable), hint="what `-p NAME=VALUE` cannot set is no parameter; use a constant"
+        )
     configure = getattr(module, "configure", None)
     if configure is not None and not callable(configure):
         raise ExperimentError(f"{path}: `configure` is {configure!r}, a function of a node is wanted")
@@ -115,8 +122,8 @@ def load_experiment(path: Path) -> Experiment:
 
 def _unsettable(name: str, default: Any) -> Iterator[str]:
     """Yield why ``-p`` could not set a parameter."""
-    if not NAME.fullmatch(name):
-        yield f"{name!r}: {NAME_RULE}"
+    if not PARAMETER_NAME.fullmatch(name):
+        yield f"{name!r}: a parameter's name has letters, digits and _ and does not begin with a digit"
     # Their very types, for a value given by -p is made by calling its default's. None means text.
     if default is not None and type(default) not in (str, int, float, bool):
         yield f"parameter {name} has a default of type {type(default).__name__}; use str, int, float, bool or None"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from qemunet.topology.problems import Place, Problems
 
@@ -20,8 +21,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _ESCAPED_IN_DOUBLE_QUOTES = '$`"\\'
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """Where the source goes on elsewhere than the text of a word: after quotes, continuations and parameters.
 
     Attributes:
@@ -73,7 +73,7 @@ class Word:
         first = bisect_right(self.marks, start, key=lambda mark: mark.offset)
         last = bisect_left(self.marks, end, key=lambda mark: mark.offset)
         marks = (self.mark(start), *self.marks[first:last])
-        return tuple(replace(mark, offset=mark.offset - start + offset) for mark in marks)
+        return tuple(mark._replace(offset=mark.offset - start + offset) for mark in marks)
 
     def tail(self, start: int) -> Word:
         """Return the word from an offset of the text on."""

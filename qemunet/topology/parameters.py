@@ -10,7 +10,6 @@ from qemunet.topology.lexer import Mark, Statement, Word
 from qemunet.topology.problems import Place, Problems, shown
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-NAME_RULE = "a parameter's name has letters, digits and _ and does not begin with a digit"
 _REFERENCE = re.compile(r"\$(\$)\{|\$\{([^{}]*)\}|\$\{")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
@@ -83,7 +82,7 @@ class Parameters:
             if end < match.start():
                 marks += word.part(end, match.start(), length)
             length += match.start() - end
-            marks.append(replace(word.mark(match.start()), offset=length, flat=True))
+            marks.append(word.mark(match.start())._replace(offset=length, flat=True))
             length += len(piece)
             end = match.end()
             if length > _LONGEST_WORD:
@@ -102,7 +101,9 @@ class Parameters:
         if escaped:
             return "${"
         if name is None:
-            self._problems.add(word.at(match.start()), "${ has no }; write ${NAME}, or $${ where it is meant as it stands")
+            self._problems.add(
+                word.at(match.start()), "${ has no }; write ${NAME}, or $${ where it is meant as it stands"
+            )
         elif name in self._spoilt:
             return None
         elif name in self.values:
@@ -119,18 +120,19 @@ class Parameters:
             if start in ordered:
                 continue
             # Depth first, by hand: a chain of references may be longer than Python's stack is deep.
-            path = {start: _references(written[start])}
+            path = [start]
+            on_path = {start: _references(written[start])}
             while path:
-                name, references = next(reversed(path.items()))
-                other = next(references, None)
+                other = next(on_path[path[-1]], None)
                 if other is None:
+                    name = path.pop()
+                    del on_path[name]
                     ordered[name] = None
-                    del path[name]
-                elif other in path:
-                    names = list(path)
-                    self._report_circle(names[names.index(other) :], written)
+                elif other in on_path:
+                    self._report_circle(path[path.index(other) :], written)
                 elif other in written and other not in ordered:
-                    path[other] = _references(written[other])
+                    path.append(other)
+                    on_path[other] = _references(written[other])
         return list(ordered)
 
     def _report_circle(self, names: list[str], written: Mapping[str, Word]) -> None:
@@ -162,7 +164,8 @@ class Parameters:
             self._spoil(name, words[0], written)
             return
         if not NAME.fullmatch(name):
-            self._problems.add(words[0].place, f"{shown(name)}: {NAME_RULE}")
+            rule = "a parameter's name has letters, digits and _ and does not begin with a digit"
+            self._problems.add(words[0].place, f"{shown(name)}: {rule}")
             return
         if name in written:
             self._problems.add(words[0].place, f"parameter {name} is declared twice")

@@ -110,6 +110,7 @@ def read_end(left: str, word: Word, problems: Problems) -> WrittenEnd | None:
     Args:
         left: What stands before the ``@``, one of those that its ranges make.
         word: The whole end as written.
+        problems: Takes the reports.
     """
     before, at, addresses = word.text.partition("@")
     text = left + at + addresses

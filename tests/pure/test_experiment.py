@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from qemunet.errors import ExperimentError, InputError
-from qemunet.experiment import load_experiment, split_parameters
+from qemunet.experiment import PARAMETER_NAME, load_experiment, split_parameters
+from qemunet.topology.parameters import NAME as TOPOLOGY_NAME
 
 
 def write(folder: Path, text: str) -> Path:
@@ -45,6 +46,8 @@ def test_may_import_what_stands_beside_it(tmp_path: Path) -> None:
         ("def experiment(bed):\n    pass\n", "e.py:1:1: `experiment` is not a coroutine function"),
         ("async def experiment():\n    pass\n", "takes 0 arguments"),
         ("PARAMETERS = [1]\nasync def experiment(bed):\n    pass\n", "PARAMETERS is [1]"),
+        ("PARAMETERS = {'a': [1]}\nasync def experiment(bed):\n    pass\n", "parameter a has a default of type list"),
+        ("PARAMETERS = {'bad name': 3}\nasync def experiment(bed):\n    pass\n", "'bad name': a parameter's name"),
         ("configure = 3\nasync def experiment(bed):\n    pass\n", "`configure` is 3"),
     ],
 )
@@ -52,6 +55,25 @@ def test_what_does_not_load_says_where(tmp_path: Path, text: str, said: str) -> 
     with pytest.raises(ExperimentError) as caught:
         load_experiment(write(tmp_path, text))
     assert said in caught.value.message
+
+
+def test_parameters_that_can_be_set(tmp_path: Path) -> None:
+    parameters = {"a": "x", "b_2": 1, "_c": 0.5, "D": True, "e": None}
+    path = write(tmp_path, f"PARAMETERS = {parameters}\nasync def experiment(bed):\n    pass\n")
+    assert load_experiment(path).parameters == parameters
+
+
+def test_every_parameter_that_cannot_be_set_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "PARAMETERS = {'a': (), '1b': {}, 'c': 1}\nasync def experiment(bed):\n    pass\n")
+    with pytest.raises(ExperimentError) as caught:
+        load_experiment(path)
+    assert [word in caught.value.message for word in ("parameter a ", "'1b': ", "parameter 1b ", " c ")] == [
+        True
+    ] * 3 + [False]
+
+
+def test_names_of_parameters_are_those_of_topologies() -> None:
+    assert PARAMETER_NAME.pattern == TOPOLOGY_NAME.pattern
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_places_count_characters_of_the_source_line() -> None:
     assert [str(word.place) for word in statement] == ["t:1:3", "t:1:5", "t:2:3", "t:2:10"]
 
 
+def test_every_character_of_a_word_has_a_place() -> None:
+    problems = Problems()
+    (statement,) = split_statements('a\'b c\'"d\\"e"\\fg\\\n  h(i) x', "t", problems)
+    assert statement[0].text == 'ab cd"efg'
+    columns = [statement[0].at(offset).column for offset in range(len(statement[0].text))]
+    assert columns == [1, 3, 4, 5, 8, 10, 11, 14, 15]
+    assert [str(statement[1].at(offset)) for offset in range(2)] == ["t:2:3", "t:2:4"]
+    assert [str(statement[0].tail(4).at(offset)) for offset in (0, 1)] == ["t:1:8", "t:1:10"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

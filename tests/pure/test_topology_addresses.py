@@ -86,15 +86,24 @@ def test_bridges_that_close_a_loop_are_warned_of() -> None:
 
 def test_suspicious_addresses_are_warned_of() -> None:
     topology = parse_topology(NODES + "link a@10.0.0.1/24 b@10.0.1.1/24\nlink c@10.0.0.3/24 d@10.0.0.4/24")
+    assert topology.warnings[0].startswith("topology.txt:7:22: ")
     assert ["outside its segment's network" in topology.warnings[0], "overlaps" in topology.warnings[1]] == [True] * 2
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("link a@10.0.0.1/24 b@10.0.0.1/24", "7:20: address 10.0.0.1 is used twice, first at topology.txt:7:6"),
-        ("link a@10.0.0.1/24 b\nlink c@10.0.0.1/16 d", "8:6: address 10.0.0.1 is used twice"),
+        ("link a@10.0.0.1/24 b@10.0.0.1/24", "7:22: address 10.0.0.1 is used twice, first at topology.txt:7:8"),
+        ("link a@10.0.0.1/24 b\nlink c@10.0.0.1/16 d", "8:8: address 10.0.0.1 is used twice"),
         ("link a@10.0.0.1/24 b@10.0.0.2/16", "does not have the prefix length of its segment"),
+        ("link a b@10.0.0.7/24,10.0.0.0/24", "7:22: b:eth0: 10.0.0.0 is the address of the network"),
+        ("link a:eth1@10.0.0.7/24,10.0.0.300 b", "7:25: end "),
+        ("link a b@10.0.0.7/24,", "7:21: end "),
+        ("link a@10.0.0.1/24 'b'\"@10.0.0.\"\\\n2/16", "7:25: b: 10.0.0.2/16 does not have the prefix length"),
+        ("param p = 10.0.0.1\nlink a@${p}/24,10.0.0.300 b", "8:16: end "),
+        ("param p = 10.0.0.1/33\nlink a@${p} b", "8:8: end "),
+        ("param p = a@10.0.0.1/33\nlink ${p} b", "8:6: end "),
+        ("link a b@10.9.0.1/24 subnet=10.1.0.0/24", "7:10: b: 10.9.0.1 is outside its subnet"),
         ("link a@10.0.0.0/24 b", "address of the network"),
         ("link a@10.0.0.255/24 b", "broadcast address"),
         ("link a@10.0.0.1/33 b", "prefix length of IPv4 is 1 to 32"),

@@ -31,6 +31,19 @@ def test_parameters_are_replaced_after_splitting() -> None:
     assert topology.text == text
 
 
+def test_parameters_may_refer_to_later_ones() -> None:
+    text = "param b=${a}0MiB\nparam a=2${c}\nparam c=0\nnode x qemu memory=${b}"
+    topology = parse_topology(text)
+    assert topology.nodes["x"].attributes == {"memory": "200MiB"}
+    assert list(topology.parameters.items()) == [("b", "200MiB"), ("a", "20"), ("c", "0")]
+    assert parse_topology(text, parameters={"a": "3"}).nodes["x"].attributes == {"memory": "30MiB"}
+
+
+def test_a_chain_of_parameters_may_be_long() -> None:
+    text = "".join(f"param a{i} = ${{a{i + 1}}}\n" for i in range(5000)) + "param a5000 = x\nnode n qemu append=${a0}"
+    assert parse_topology(text).nodes["n"].attributes == {"append": "x"}
+
+
 def test_defaults_hold_for_the_whole_text_and_the_narrower_wins() -> None:
     topology = parse_topology(
         """
