@@ -10,12 +10,16 @@ replaces it by a fresh one with a few short functions, and then uses only these:
 * ``q_b`` is the same for a Daemon, ``q_k`` signals and looks at one, ``q_o`` prints what one wrote.
 * ``q_g`` signals what runs in the foreground of another console.
 
-The begin mark is written once the pipe to the relay is open: from then on a key stroke meets the command, never the
-shell that is about to start it. A command's output goes through a named pipe and a relay (``cat``) to the console, the end mark behind it in the same
-pipe (and so does the word that it is armed: when that arrives the relay runs, and nothing is left to do but to start): nothing can overtake it. A process that a command leaves behind keeps that pipe; before the next command the relay
-is taken off the console and the pipe is emptied elsewhere, so nothing of it gets into a later frame, and no SIGPIPE
-ends it. The command itself is a shell of its own below a subshell that waits for it: ``exit``, ``exec``, ``kill $$``
-and ``kill $PPID`` do not reach the shell that reads the console.
+The begin mark is written by the very process that becomes the command, when it is in its process group and has every
+signal's default action: from then on a key stroke or a signal ends it, and none is lost to the shells above it, which
+outlive signals. A Daemon's begin mark and the word of ``q_b`` (its process id) come in either order.
+
+A command's output goes through a named pipe and a relay (``cat``) to the console, the end mark behind it in the same
+pipe, so nothing can overtake it. The word that the command is armed goes the same way: when it arrives the relay runs,
+and nothing is left to do but to start. A process that a command leaves behind keeps that pipe; before the next command
+the relay is taken off the console and the pipe is emptied elsewhere, so nothing of it gets into a later frame, and no
+SIGPIPE ends it. The command itself is a shell of its own below a subshell that waits for it: ``exit``, ``exec``,
+``kill $$`` and ``kill $PPID`` do not reach the shell that reads the console.
 
 A mark is ``0x1e q NONCE WORD... newline``. Nonces are random, fresh for each command, and no variable of anything it
 runs, so a command can print marks as it likes and never one that counts. What is typed holds no 0x1e: an echo is no
@@ -63,7 +67,8 @@ q_z() {{
   kill -9 "$q_p"; wait "$q_p"; rm -f "$q_d/f"; }}
  q_p=
 }}
-q_1() {{ ( trap : INT QUIT TERM; ( exec 2>&1; eval "$q_e"; exec $q_s -c "$q_v$q_n" sh ); exit $? ) 2>/dev/null; }}
+q_0() {{ exec 2>&1; printf '\036q%s\n' "$q_m" >&6; exec 6>&-; eval "$q_e"; exec $q_s -c "$q_v$q_n" sh; }}
+q_1() {{ ( trap : INT QUIT TERM; ( q_0 ); exit $? ) 2>/dev/null; }}
 q_y() {{ q_1; }}
 [ "$BASH_VERSION" ] && q_y() {{ ( trap : INT QUIT TERM; q_1; exit $? ) 2>/dev/null; }}
 q_x() {{ if [ "$q_i" ]; then printf %b "$q_i" | {{ trap : INT QUIT TERM; q_y; }}; else q_y </dev/null; fi; }}
@@ -81,17 +86,17 @@ q_a() {{
 }}
 q_r() {{
  [ "$3$q_c" ] && {{ printf '\036q%s -\n' "$2"; return; }}
- q_w= q_t=
+ q_w= q_t= q_m=$1
  while [ -z "$q_t" ]; do
   q_f=$q_d/f; [ -p "$q_f" ] || q_f=/dev/tty
-  {{ exec 4<&-; printf '\036q%s\n' "$1" >&0; q_x; q_t=$?
-  printf '\036q%s %s\n' "$2" "$q_t" || printf '\036q%s %s lost\n' "$2" "$q_t" >&0; }} >"$q_f"
+  {{ exec 4<&-; q_x; q_t=$?
+  printf '\036q%s %s\n' "$2" "$q_t" || printf '\036q%s %s lost\n' "$2" "$q_t" >&0; }} >"$q_f" 6>&0
  done
 }}
 q_b() {{
  [ "$4$q_c" ] && {{ printf '\036q%s -\n' "$2"; return; }}
- printf '\036q%s\n' "$1"
- {{ trap : INT QUIT TERM; q_x; q_t=$?; trap '' INT QUIT TERM; echo "$q_t" >"$q_d/$3.s"; }} >"$q_d/$3.o" 2>&1 4<&- &
+ q_m=$1
+ {{ trap : INT QUIT TERM; q_x; q_t=$?; trap '' INT QUIT TERM; echo "$q_t" >"$q_d/$3.s"; }} >"$q_d/$3.o" 2>&1 4<&- 6>&0 &
  printf '\036q%s %s\n' "$2" "$!"
 }}
 q_k() {{

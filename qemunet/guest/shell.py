@@ -91,6 +91,8 @@ class Shell:
         self.lock = trio.Lock()
         self.reply_s = 10.0 * patience
         self.grace_s = 2.0 * patience
+        # A command's own shell may lose a signal while it starts (dash does when it forks), so none is sent so early.
+        self.settle_s = 0.05 * patience
         self._sh = sh
         self._stray = stray
         self._killer = killer or (None if control is None else self._kill_through(control))
@@ -266,10 +268,13 @@ class Armed:
             GuestExitedError: the guest is gone.
         """
         with trio.move_on_after(self._shell.reply_s):
-            hit = await self._watch.reached("begin", "end")
-            if "begin" in self._watch.hits:
-                return self._watch.hits["begin"].read_ns
-            raise ConsoleError(f"a fired command was refused by {self._shell.node}: {hit.words}", node=self._shell.node)
+            await self._decision()
+            hits = self._watch.hits
+            if "begin" in hits:
+                return hits["begin"].read_ns
+            raise ConsoleError(
+                f"a fired command was refused by {self._shell.node}: {hits['end'].words}", node=self._shell.node
+            )
         self._shell._synchronized = False
         raise ConsoleError(
             f"a command that was fired at {self._shell.node} did not begin within {self._shell.reply_s:g} s",
@@ -305,6 +310,8 @@ class Armed:
         if not await self._has_begun():
             return None
         try:
+            if await self._ends_in(self._unsettled_s()):
+                return self._result()
             for key in (_INTERRUPT, _QUIT):
                 if "end" not in watch.hits:
                     shell.console.write(key)
@@ -322,13 +329,31 @@ class Armed:
     async def _has_begun(self) -> bool:
         """Make an armed line harmless, and say whether that was too late."""
         shell, watch = self._shell, self._watch
-        if not watch.hits.keys() & {"begin", "end"}:
-            shell.console.write(_DISARM)
+        if not self._decided():
+            if not watch.hits:  # The armed line stands there, or its newline is on its way.
+                shell.console.write(_DISARM)
             with trio.move_on_after(shell.reply_s):
-                await watch.reached("begin", "end")
-        if not watch.hits.keys() & {"begin", "end"}:
+                await self._decision()
+        if not self._decided():
             await shell.synchronize(shell.reply_s)
         return "begin" in watch.hits
+
+    def _decided(self) -> bool:
+        """Whether the shell has said that it runs, or that it does not."""
+        return bool(self._watch.hits.keys() & {"begin", "end"})
+
+    async def _decision(self) -> None:
+        """Wait until that is decided."""
+        while not self._decided():
+            if self._watch.error is not None:
+                raise self._watch.error
+            await self._watch.changed()
+        await trio.lowlevel.checkpoint()
+
+    def _unsettled_s(self) -> float:
+        """How long the command is still too young for a signal."""
+        begun = self._watch.hits.get("begin")
+        return 0.0 if begun is None else max(0.0, begun.read_ns / 1e9 + self._shell.settle_s - time.monotonic())
 
     async def _ends_in(self, limit_s: float) -> bool:
         with trio.move_on_after(limit_s):
@@ -355,6 +380,8 @@ class Armed:
 
     def _result(self) -> Ended:
         watch = self._watch
+        if "begin" not in watch.hits:
+            raise ConsoleError(f"the shell of {self._shell.node} died before a command began", node=self._shell.node)
         begun_ns = watch.hits["begin"].read_ns
         # The order of hits is that in which they were read; a shell that died took its command along by SIGHUP.
         last = watch.hits.get("end") or watch.hits.get("probe")
@@ -375,13 +402,6 @@ class ArmedDaemon(Armed):
         super().__init__(shell, watch)
         self._number = number
 
-    async def begun(self) -> int:
-        """Wait until it has begun and the shell has said which process it is."""
-        begun_ns = await super().begun()
-        with trio.move_on_after(self._shell.reply_s):
-            await self._watch.reached("end")
-        return begun_ns
-
     async def ended(self) -> Ended:
         """Not for a Daemon: it is stopped."""
         raise TypeError("a Daemon is not waited for")
@@ -392,14 +412,17 @@ class ArmedDaemon(Armed):
         The shell must be idle. Call it in a shielded scope.
         """
         shell, watch = self._shell, self._watch
-        if not await self._has_begun():
+        begun = await self._has_begun()
+        told = watch.hits.get("end")
+        if told is None:
+            if begun:
+                raise ConsoleError(f"a Daemon on {shell.node} did not start", node=shell.node)
             return None
-        with trio.move_on_after(shell.reply_s):
-            await watch.reached("end")
-        if "end" not in watch.hits:
-            raise ConsoleError(f"a Daemon on {shell.node} did not start", node=shell.node)
-        pid = watch.hits["end"].words[0]
+        pid = told.words[0]
+        if pid == "-":
+            return None
         status = "-"
+        await trio.sleep(self._unsettled_s())
         for signal in ("INT", "TERM", "KILL"):
             status = await self._signal(signal, pid)
             if status != "-":
@@ -410,9 +433,14 @@ class ArmedDaemon(Armed):
             output=output,
             dropped_bytes=dropped_bytes,
             exit_status=int(status) if status.isdigit() else _SIGKILL_STATUS,
-            begun_ns=watch.hits["begin"].read_ns,
+            begun_ns=watch.hits.get("begin", told).read_ns,
             ended_ns=now_ns,
         )
+
+    def _decided(self) -> bool:
+        """Whether it runs and the shell has said which process it is, in either order, or that it does not."""
+        hits = self._watch.hits
+        return "end" in hits and ("begin" in hits or hits["end"].words == ("-",))
 
     async def _signal(self, signal: str, pid: str) -> str:
         """Send a signal and wait; returns the exit status, ``gone`` if there is none, or ``-`` if it still runs."""

@@ -90,12 +90,14 @@ class Execution:
         try:
             await self._all(self._arm)
             self._raise_failure()
-            firing = await self._clock.fire([guest.shell.number for guest in self._guests], at_s=self._task.at_s)
+            at_s = self._task.at_s
+            passed = at_s is not None and at_s < self._clock.now_s()
+            firing = await self._clock.fire([guest.shell.number for guest in self._guests], at_s=at_s)
         except BaseException:
             await self._all_shielded(self._disarm)
             raise
         for guest, written_ns in zip(self._guests, firing.written_ns, strict=True):
-            self._executor.fired(_armed(guest), written_ns)
+            self._executor.fired(_armed(guest), written_ns, late=passed)
         try:
             with trio.move_on_after(float("inf") if self._task.timeout_s is None else self._task.timeout_s) as limit:
                 await self._all(self._follow)

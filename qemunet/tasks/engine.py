@@ -34,11 +34,16 @@ class Engine:
         """Run a Task to its barrier.
 
         Raises:
-            TaskError: another Task runs, or a node is none of the testbed's guests.
+            TaskError: it is no Task, another one runs, or a node is none of the testbed's guests.
             CommandFailed, CommandTimeout: of the first command that failed or was late; the others were stopped. Its
                 ``__cause__`` is a BrokenBarrierError that says who had arrived.
             ConsoleError, GuestExitedError: a shell or guest was lost; likewise.
         """
+        if not isinstance(task, Task):
+            raise TaskError(
+                f"what is run is a Task, not {type(task).__name__} {task!r}"[:200],
+                hint="for one command on one guest there are its verbs, such as guest.run",
+            )
         unknown = [node for node in task.commands if node not in self._shells]
         if unknown:
             raise TaskError("\n".join(self._unknown(task, node) for node in unknown))

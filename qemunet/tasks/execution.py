@@ -91,10 +91,13 @@ class Executor:
         """Start it from here."""
         self.fired(running, running.armed.fire())
 
-    def fired(self, running: Running, host_ns: int) -> None:
+    def fired(self, running: Running, host_ns: int, *, late: bool = False) -> None:
         """Note when its newline was written."""
         running.fired_ns = host_ns
-        self.note("fired", running=running, host_ns=host_ns)
+        if late:
+            self.note("fired", running=running, host_ns=host_ns, late=True)
+        else:
+            self.note("fired", running=running, host_ns=host_ns)
 
     async def begun(self, running: Running) -> None:
         """Wait until it has begun.

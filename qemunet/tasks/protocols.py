@@ -114,7 +114,7 @@ class TaskEvent:
     """Something that happened, for the record.
 
     Attributes:
-        kind: ``armed``, ``fired``, ``started``, ``ended``, ``interrupted``, ``lost`` (its shell or guest), ``arrived``
+        kind: ``armed``, ``fired`` (with ``late`` if ``Task.at_s`` had passed), ``started``, ``ended``, ``interrupted``, ``lost`` (its shell or guest), ``arrived``
             (a guest at the barrier), ``barrier`` (all are there), ``broken`` (some are not), ``skew``.
         at_s: Simulation time.
         host_ns: Host monotonic time.

@@ -121,7 +121,7 @@ class Task:
         commands: For each guest a text, a Command, a Daemon, or a list of these that run one after the other.
         check: A command that ends with another status than 0 is a failure, unless it says otherwise itself.
         timeout_s: Longest time from the start to the barrier, in seconds.
-        at_s: Simulation time of the start; as soon as possible if None.
+        at_s: Simulation time of the start; as soon as possible if None, or if it has passed.
 
     Raises:
         TaskError: there is nothing to run, or to wait for, or something of another type.

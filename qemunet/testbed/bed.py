@@ -179,13 +179,14 @@ class Testbed:
             CommandFailed, CommandTimeout: the first command that failed or was late.
             GuestExitedError, ConsoleError: a guest was lost.
         """
-        self._progress.say(f"Task {task.name}")
+        if isinstance(task, tasks.Task):
+            self._progress.say(f"Task {task.name}")
         return (await self.execute(task)).results
 
     async def execute(self, task: tasks.Task) -> TaskOutcome:
         """``run``, without a word of progress, and with the skew and the instant of the start beside the results."""
         if self._engine is None:
-            raise TaskError(f"Task {task.name!r}: the testbed is not running")
+            raise TaskError("the testbed is not running, so no Task can run")
         outcome = await self._engine.run(task)
         self._skews_ns.append(outcome.skew.written_ns)
         return outcome

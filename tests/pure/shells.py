@@ -46,11 +46,15 @@ def _start(argv: Sequence[str], slave: int, *, session: bool) -> subprocess.Pope
 
 
 def _kill_all_on(terminal: int) -> None:
-    """Kill what tests have left behind on a terminal, given by its device number."""
+    """Kill what tests have left behind on a terminal, given by its device number.
+
+    Containers count their terminals from 0 as well: only processes of our own namespace are meant.
+    """
+    own = os.readlink("/proc/self/ns/pid")
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[4]) == terminal:
+            if int(fields[4]) == terminal and os.readlink(stat.parent / "ns" / "pid") == own:
                 os.kill(int(stat.parent.name), signal.SIGKILL)
 
 
@@ -63,20 +67,21 @@ async def open_terminal(
     process = _start(argv, slave, session=kept)
     device = os.fstat(slave).st_rdev
     os.close(slave)
-    made = ""
+    name = ""
     try:
         async with Console(master, node=node, log=directory / f"{node}.log") as console:
             killer = pty_killer(master) if killable else None
             shell = Shell(console, number=number, sh=sh, killer=killer)
+            name = shell._name
             await shell.synchronize()
-            made = shell.directory
             yield Terminal(shell, console, process)
     finally:
         process.kill()
         _kill_all_on(device)
         os.close(master)
         process.wait()
-        shutil.rmtree(made, ignore_errors=True)
+        for root in ("/run", "/tmp", "/dev/shm", "/dev") if name else ():
+            shutil.rmtree(f"{root}/{name}", ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class HostClock:
         return (host_ns - self._origin_ns) / 1e9
 
     async def sleep_until(self, at_s: float) -> None:
-        await trio.sleep(at_s - self.now_s())
+        await trio.sleep(max(0.0, at_s - self.now_s()))
 
     async def fire(self, consoles: Sequence[int], *, at_s: float | None) -> Fired:
         if at_s is not None:

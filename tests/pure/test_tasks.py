@@ -111,6 +111,33 @@ def test_start_at_a_simulation_time(tmp_path: Path) -> None:
     on_bed(tmp_path, body, count=2)
 
 
+def test_a_start_that_has_passed(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        await bed.run(Task("now", {"n0": ":"}))
+        outcome = await bed.engine.run(Task("late", {"n0": ":"}, at_s=0.0))
+        assert outcome.fired_s > 0
+        assert [dict(event.details) for event in bed.events if event.kind == "fired"][:2] == [{}, {"late": True}]
+
+    on_bed(tmp_path, body, count=1)
+
+
+def test_what_is_no_task(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        with pytest.raises(TaskError, match="what is run is a Task, not str 'foo'"):
+            await bed.run("foo")  # type: ignore[arg-type]
+
+    on_bed(tmp_path, body, count=1)
+
+
+def test_a_daemon_that_is_stopped_at_once(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        for _ in range(8):
+            done = await bed.run(Task("short", {node: ["true", Daemon("sleep 1000")] for node in bed.terminals}))
+            assert [done[node][1].exit_status for node in done] == [130, 130, 130]
+
+    on_bed(tmp_path, body)
+
+
 def test_daemons_live_as_long_as_the_task(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
