@@ -134,7 +134,8 @@ def test_children_have_default_signals_and_a_session_of_their_own(log: Log) -> N
         text = "grep -E '^Sig(Blk|Ign)' /proc/self/status; cat /proc/self/stat"
         process = await init.spawn("probe", ["sh", "-c", text], log=log.fd)
         assert await process.wait() == 0
-        masks = [int(line.split()[1], 16) for line in log.text.splitlines()[:2]]
+        # 32 and 33 are the C library's own: whatever started the tests may ignore them, and none can reset that.
+        masks = [int(line.split()[1], 16) & ~(3 << 31) for line in log.text.splitlines()[:2]]
         assert masks == [0, 0]
         group, session = log.text.splitlines()[2].rpartition(")")[2].split()[2:4]
         assert group == session == str(process.pid)
