@@ -59,7 +59,7 @@ def test_only_inits_are_taken_for_inits() -> None:
     words = ["-I", "-S", "/x/qemunet/host/init.py", "fake", str(own_identity())]
     decoys = [
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", *words]),
-        subprocess.Popen(["sh", "-c", "sleep 1000", "python -I -S qemunet/host/init.py"]),
+        subprocess.Popen(["sh", "-c", "read line", "python -I -S qemunet/host/init.py"], stdin=subprocess.PIPE),
     ]
     try:
         assert not [run for run in running_runs() if run.label == "fake"]
