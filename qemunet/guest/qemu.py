@@ -28,13 +28,12 @@ from qemunet.errors import (
     install_command,
 )
 from qemunet.guest.qmp import Event, Qmp, QmpFailed
-from qemunet.plan.model import GuestPlan
+from qemunet.plan.model import CONSOLES, GuestPlan
 from qemunet.process import Process, Spawner
 
 EndReason = Literal["reboot", "shutdown", "panic", "crash"]
 
-_CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
-_CHANNELS = ("qmp", "kernel", *_CONSOLES)
+_CHANNELS = ("qmp", "kernel", *CONSOLES)
 _FIRST_FD = 10
 _GREETING_TIMEOUT_S = 60.0
 _QUIT_TIMEOUT_S = 2.0
@@ -224,10 +223,10 @@ async def open_qemu(
         finally:
             os.close(log)
             for name, pair in pairs.items():
-                if name not in _CONSOLES:
+                if name not in CONSOLES:
                     pair[1].close()
         qmp = await Qmp.open(pairs["qmp"][0], plan.node)
-        consoles = {name: pairs[name][0].fileno() for name in _CONSOLES}
+        consoles = {name: pairs[name][0].fileno() for name in CONSOLES}
         machine = QemuMachine(plan.node, argv, process, qmp, consoles, kernel_path)
         kernel_stream = trio.SocketStream(trio.socket.from_stdlib_socket(pairs["kernel"][0]))
         # The body's exception is carried past the nursery, which would wrap it in a group.
@@ -240,7 +239,7 @@ async def open_qemu(
                     await _greet(machine, qmp, watch, log_path)
                     # A virtconsole drops what its socket does not take at once (QEMU's flush_buf in hw/char). QEMU has
                     # made its ends non-blocking by now; they are made blocking again, so that it waits instead.
-                    for name in _CONSOLES:
+                    for name in CONSOLES:
                         pairs[name][1].setblocking(True)
                         pairs[name][1].close()
                     nursery.start_soon(watch.keep, watch.follow_events)

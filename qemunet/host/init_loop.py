@@ -54,7 +54,6 @@ class InitLoop:
             "kill": self._kill,
             "open_tap": self._open_tap,
             "build": self._build,
-            "move_taps": self._move_taps,
             "container": self._container,
         }
 
@@ -171,9 +170,6 @@ class InitLoop:
 
     def _build(self, request: Message, descriptors: list[int]) -> None:
         self._help(request["id"], lambda: network.build(request["bridges"], request["taps"], request["veths"]))
-
-    def _move_taps(self, request: Message, descriptors: list[int]) -> None:
-        self._help(request["id"], lambda: network.move(request["moves"]))
 
     def _container(self, request: Message, descriptors: list[int]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -36,14 +36,6 @@ class VethRequest(TypedDict):
     bridge: str
 
 
-class MoveRequest(TypedDict):
-    """A tap that goes to the network namespace of process ``pid``, there called ``new_name``."""
-
-    name: str
-    pid: int
-    new_name: str
-
-
 def silence_ipv6() -> None:
     """Keep interfaces made later in this network namespace free of IPv6.
 
@@ -98,24 +90,6 @@ def build(bridges: Sequence[str], taps: Sequence[TapRequest], veths: Sequence[Ve
                 peer = {"ifname": veth["name"]}
                 route.link("add", ifname=veth["port"], kind="veth", mtu=MTU_BYTES, peer=peer)
                 route.link("set", index=if_nametoindex(veth["port"]), master=if_nametoindex(veth["bridge"]), state="up")
-
-
-def move(moves: Sequence[MoveRequest]) -> None:
-    """Move taps into the network namespaces of processes of the Run.
-
-    A tap may be moved while its descriptor is held: the frames keep coming through it.
-
-    Raises:
-        OSError: what the kernel refused; its ``filename`` is the tap.
-    """
-    from pyroute2.iproute.linux import IPRoute
-
-    with IPRoute() as route:
-        for request in moves:
-            with _named(request["name"]):
-                index = if_nametoindex(request["name"])
-                # One request: in the new namespace the old name may be taken, in this one the new name.
-                route.link("set", index=index, ifname=request["new_name"], net_ns_pid=request["pid"])
 
 
 class _named:  # noqa: N801 - used as a function

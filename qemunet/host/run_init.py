@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,6 @@ from qemunet.process import ContainerInterface, Spawner, StartedContainer
 
 START_DEADLINE_S = 30.0
 CLOSE_DEADLINE_S = 10.0
-
-
-@dataclass(frozen=True)
-class TapMove:
-    """A tap that goes into the network namespace of a process of the Run (a container) and is ``new_name`` there."""
-
-    tap: str
-    process: RunProcess
-    new_name: str
 
 
 class RunInit:
@@ -176,17 +167,6 @@ class RunInit:
         if "failure" in answer:
             raise remedies.network_error(f"Opening tap {name}", answer["failure"])
         return descriptors[0]
-
-    async def move_taps(self, moves: Sequence[TapMove]) -> None:
-        """Move taps into the network namespaces of processes; descriptors of them stay good.
-
-        Raises:
-            HostError: the kernel refused one; the message names it.
-        """
-        wanted = [{"name": move.tap, "pid": move.process.pid, "new_name": move.new_name} for move in moves]
-        answer, _ = await self._request({"op": "move_taps", "moves": wanted})
-        if "failure" in answer:
-            raise remedies.network_error("Moving taps", answer["failure"])
 
     async def _signal(self, process: RunProcess, number: int) -> None:
         """Send a signal to a process's group; nothing happens if it, or the Run, has ended."""

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
+"""A machine's virtio consoles, hvc0 and on: for the experiment's commands, for control, for copies and further shells."""
+
 Attach = Literal["native", "tapbridge"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qemunet.plan.model import InterfacePlan
+from qemunet.plan.model import CONSOLES, InterfacePlan
 from qemunet.topology import keys
 
 # For every kernel: the names of interfaces, and a panic that ends the machine at once, by -no-reboot.
@@ -27,9 +27,6 @@ _FIRST_NIC_SLOT = 0x08
 _LAST_NIC_SLOT = 0x1E
 _FUNCTIONS = 8
 _NIC_SLOTS = _LAST_NIC_SLOT - _FIRST_NIC_SLOT + 1
-
-CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
-"""Virtio consoles, hvc0 and on: for the experiment's commands, for control, and for copies and further shells."""
 
 MOST_INTERFACES = _NIC_SLOTS * _FUNCTIONS
 """Interfaces that a machine may have."""

@@ -16,7 +16,8 @@ from qemunet.plan.model import EndPlan, Impairments, LinkPlan
 from qemunet.simulation import messages
 from qemunet.simulation.client import ExtendScript
 from qemunet.simulation.failure import ExtendError
-from tests.ns3.conftest import LocalSpawner, end, plan, simulate, wire
+from tests.ns3.conftest import end, plan, simulate, wire
+from tests.spawner import LocalSpawner
 
 MS = 1_000_000
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from signal import Signals
 
 import trio
 
@@ -21,58 +18,6 @@ from qemunet.topology import parse_topology
 
 BOOT_DEADLINE_S = 120
 ARCHES = ("x86_64", "aarch64")
-
-
-class LocalProcess:
-    """A process started here; implements ``qemunet.process.Process``."""
-
-    def __init__(self, process: trio.Process) -> None:
-        self._process = process
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.returncode
-
-    async def wait(self) -> int:
-        return await self._process.wait()
-
-    async def kill(self, signal: int = 9) -> None:
-        self._process.send_signal(Signals(signal))
-
-
-class LocalSpawner:
-    """Starts processes here, in no namespace; implements ``qemunet.process.Spawner``."""
-
-    async def spawn(
-        self,
-        name: str,
-        argv: Sequence[str],
-        *,
-        fds: Mapping[int, int] | None = None,
-        log: int,
-        env: Mapping[str, str] | None = None,
-    ) -> LocalProcess:
-        del name
-        # bash moves each descriptor to its number, out of numbers that none of them has.
-        high = {number: fcntl.fcntl(fd, fcntl.F_DUPFD, 300) for number, fd in (fds or {}).items()}
-        try:
-            moves = " ".join(f"{number}<&{fd} {fd}<&-" for number, fd in high.items())
-            process = await trio.lowlevel.open_process(
-                ["bash", "-c", f'exec "$@" {moves}', "bash", *argv],
-                stdin=None,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **(env or {})},
-                pass_fds=list(high.values()),
-            )
-        finally:
-            for fd in high.values():
-                os.close(fd)
-        return LocalProcess(process)
 
 
 def guest_plan(text: str, directory: Path = Path("/")) -> GuestPlan:

@@ -12,7 +12,8 @@ from qemunet.errors import GuestError, GuestExitedError, MissingRequirement
 from qemunet.guest.configure import configuration_script
 from qemunet.guest.qemu import open_qemu
 from qemunet.plan.model import GuestPlan
-from tests.qemu.support import ARCHES, LocalSpawner, alive, console, guest_plan, read_until, run_in, tiny
+from tests.qemu.support import ARCHES, alive, console, guest_plan, read_until, run_in, tiny
+from tests.spawner import LocalSpawner
 
 PROGRAMS = [
     "uname -m",

@@ -15,7 +15,8 @@ from qemunet.errors import GuestExitedError
 from qemunet.guest.console import Console
 from qemunet.guest.qemu import open_qemu
 from qemunet.guest.shell import Ended, Shell
-from tests.qemu.support import ARCHES, BOOT_DEADLINE_S, LocalSpawner, guest_plan, tiny
+from tests.qemu.support import ARCHES, BOOT_DEADLINE_S, guest_plan, tiny
+from tests.spawner import LocalSpawner
 
 PLAN = "node a qemu arch={}\nnode b qemu\nlink a@10.5.0.1/24 b@10.5.0.2/24 wire"
 

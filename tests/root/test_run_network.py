@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from qemunet.errors import HostError
-from qemunet.host.run_init import RunInit, TapMove
+from qemunet.host.run_init import RunInit
 from qemunet.host.software import TAP_CREATOR_PATH, tap_creator, tap_creator_view
 from qemunet.plan.model import HostPlan, TapPlan
 from tests.root.runs import Log, in_run
@@ -128,39 +128,6 @@ def test_what_the_kernel_refuses_is_named(plan: HostPlan, culprit: str) -> None:
         assert not caught.value.message.endswith("..")
 
     in_run(body)
-
-
-@needs_taps
-def test_taps_move_into_namespaces_of_processes(log: Log) -> None:
-    async def body(init: RunInit) -> None:
-        containers = []
-        for _ in range(3):
-            ready, ready_end = os.pipe()
-            text = "exec unshare --net sh -c 'echo up >&3; exec sleep 1000'"
-            process = await init.spawn("container", ["sh", "-c", text], fds={3: ready_end}, log=log.fd)
-            os.close(ready_end)
-            await trio.lowlevel.wait_readable(ready)
-            assert os.read(ready, 10) == b"up\n"
-            os.close(ready)
-            containers.append(process)
-        taps = [await init.open_tap(f"tap{number}") for number in range(3)]
-        await init.move_taps([TapMove(f"tap{n}", process, "eth0") for n, process in enumerate(containers)])
-        for process, tap in zip(containers, taps, strict=True):
-            text = f"nsenter --net=/proc/{process.pid}/ns/net bash -c '{SEND_BY_ETH0}'"
-            assert await (await init.spawn("sender", ["sh", "-c", text], log=log.fd)).wait() == 0
-            # Its descriptor is still good: what the container sends comes out of it.
-            assert (await read_frame(tap))[12:14] == b"\x08\x06"
-            os.close(tap)
-        with pytest.raises(HostError, match="Moving taps failed at tap0"):
-            await init.move_taps([TapMove("tap0", containers[0], "eth0")])
-
-    in_run(body)
-
-
-SEND_BY_ETH0 = (
-    "echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip address add 10.9.9.1/24 dev eth0; ip link set eth0 up; "
-    "echo anybody > /dev/udp/10.9.9.2/9"
-)
 
 
 def test_an_empty_plan_needs_nothing() -> None:
