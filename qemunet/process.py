@@ -79,6 +79,7 @@ class StartedContainer:
         process: Its PID 1, with which all of it ends: ``returncode`` is -SIGHUP after a reboot, -SIGINT after a
             power-off from inside.
         consoles: Masters of its terminals: ``shell``, ``control``, ``spare1`` and on.
+        channels: Our ends of stream sockets beside them, which the shells on the terminals have as descriptor 3.
         taps: One for each interface without ``veth``, in order; each frame is one read or write, without any header.
         writing: What may be changed in its file system: ``mapped`` (everything), ``partly`` (what does not belong to
             another user of this computer), ``none`` (only /tmp, /run and the like).
@@ -86,6 +87,7 @@ class StartedContainer:
 
     process: Process
     consoles: Mapping[str, int]
+    channels: Mapping[str, int]
     taps: Sequence[int]
     writing: str
 

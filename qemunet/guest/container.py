@@ -33,6 +33,7 @@ class Container:
         node: Name of its node.
         process: Its PID 1.
         consoles: Masters of its terminals (``shell``, ``control``, ``spare1`` and on), which stay ours to close.
+        channels: Our ends of the channels beside them; likewise.
         taps: The descriptor of its interface, by number of the door; they stay ours to close.
         writing: As ``process.StartedContainer`` says it.
         ended: Set when it has ended.
@@ -42,6 +43,7 @@ class Container:
         self.node = plan.node
         self.process: Process = started.process
         self.consoles = started.consoles
+        self.channels = started.channels
         native = [interface.door for interface in plan.interfaces if interface.host_veth is None]
         self.taps = dict(zip(native, started.taps, strict=True))
         self.writing = started.writing
@@ -103,7 +105,7 @@ async def open_container(plan: GuestPlan, *, starter: ContainerStarter) -> Async
                     await started.process.kill()
                 await container.ended.wait()
             # The kernel takes some 30 ms over each of them, but it takes them over many at the same time.
-            descriptors = [*started.consoles.values(), *started.taps]
+            descriptors = [*started.consoles.values(), *started.channels.values(), *started.taps]
             await trio.to_thread.run_sync(_close_all, descriptors, limiter=trio.CapacityLimiter(1))
 
 

@@ -1,29 +1,37 @@
 """What is typed at a guest's shell and what comes back: the guest's half of the shell, and the marks that frame output.
 
 The guest has a POSIX sh (busybox ash, dash and bash are tried) that reads its console as its script. What is typed here
-replaces it by a fresh one with a few short functions, and then uses only these:
+first makes of it a *keeper* that runs a fresh shell on the terminal, and another one whenever that has died, whose
+status it tells. The fresh shell learns a few short functions, and from then on only these are used:
 
 * ``q_v``, ``q_e``, ``q_i`` are filled by short assignments: the command's text, what prepares its surroundings, and its
   standard input. They are kept in the shell's memory, so a full disk cannot stop a command.
-* ``q_a`` checks that all of it arrived, starts the relay and answers: the command is *armed*.
-* ``q_r`` runs it. It is typed without its newline; that one byte *fires* the command.
-* ``q_b`` is the same for a Daemon, ``q_k`` signals and looks at one, ``q_o`` prints what one wrote.
-* ``q_g`` signals what runs in the foreground of another console.
+* ``q_a`` checks that all of it arrived and forks the command's process, which is then in the foreground, with every
+  signal's default action, and waits for one line. It says that the command is *armed*. An empty line *fires* it: it
+  says that it has begun and becomes the command. Any other line makes it end.
+* ``q_b`` runs what was delivered as a Daemon, ``q_k`` signals and looks at one, ``q_o`` prints what one wrote.
+* ``q_g`` signals what runs in the foreground of another console, ``q_h`` tells how the last command ended.
 
-The begin mark is written by the very process that becomes the command, when it is in its process group and has every
-signal's default action: from then on a key stroke or a signal ends it, and none is lost to the shells above it, which
-outlive signals. A Daemon's begin mark and the word of ``q_b`` (its process id) come in either order.
+So nothing is left to do between the newline and the begin mark but to read and to write, and nothing between that and
+the command but one exec; from the begin mark on a key stroke or a signal ends it. The command's parent is the shell
+that waits for it: whatever becomes of that one, the keeper tells. (bash does not take its terminal back from a job that
+a signal has ended, so there one more subshell stands between.)
 
-A command's output goes through a named pipe and a relay (``cat``) to the console, the end mark behind it in the same
-pipe, so nothing can overtake it. The word that the command is armed goes the same way: when it arrives the relay runs,
-and nothing is left to do but to start. A process that a command leaves behind keeps that pipe; before the next command
-the relay is taken off the console and the pipe is emptied elsewhere, so nothing of it gets into a later frame, and no
-SIGPIPE ends it. The command itself is a shell of its own below a subshell that waits for it: ``exit``, ``exec``,
-``kill $$`` and ``kill $PPID`` do not reach the shell that reads the console.
+What comes back goes through the shell's *channel*, descriptor 3: a virtio serial port of a machine or a socket of a
+container, which is no terminal, so that no mode, echo or message of the kernel touches it. Without one it is the
+terminal itself. A command's output goes through a named pipe and a relay (``cat``) to the channel, the end mark behind
+it in the same pipe, so nothing can overtake it. (The relay can write to the pipe itself, so it stays when all others have
+gone, and what a dead shell's command wrote is still brought.) A process that a command leaves behind keeps that pipe; if before the
+next command there is any process that was not there when the pipe was made, the relay is taken off the channel and the
+pipe is emptied elsewhere, so nothing of it gets into a later frame, and no SIGPIPE ends it.
+
+On a terminal that the kernel prints on as well, the output is *encoded* (``base64`` or ``od``) by a relay of each
+command (encoding.py undoes it), which ends at a line that the shell writes behind the command's output. Where a
+guest has no second console, a *sentinel* stands beside the command in the foreground and takes ``q_g`` and ``q_h``.
 
 A mark is ``0x1e q NONCE WORD... newline``. Nonces are random, fresh for each command, and no variable of anything it
 runs, so a command can print marks as it likes and never one that counts. What is typed holds no 0x1e: an echo is no
-mark.
+mark. No empty line is ever typed but to fire.
 """
 
 from __future__ import annotations
@@ -31,6 +39,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 #: A mark; a terminal that translates newlines shows by the carriage return.
 MARK = re.compile(rb"\x1eq([0-9a-f]{16})((?: [0-9A-Za-z/._+-]{1,64}){0,4})(\r?)\n")
@@ -40,6 +49,8 @@ MARK_BYTES = 300
 READY = b"qemunet-ready"
 #: Longest text that one argument of a program may have on Linux, less what is added here, in bytes.
 TEXT_LIMIT_BYTES = 131_000
+#: Descriptor of a shell that is its channel.
+CHANNEL_FD = 3
 #: Characters in a typed line; a terminal in canonical mode takes 4,095 bytes.
 _LINE_CHARACTERS = 3000
 
@@ -48,10 +59,10 @@ _ESCAPED = re.compile(rb"[^ -&(-\[\]-~]")
 
 _MODES = r"raw -echo isig noflsh -tostop intr '^C' quit '^\' susp undef"
 
-#: Typed once, line by line, at a fresh shell. {directory}, {stray} and {sh} are filled in.
+#: Typed once, line by line, at a fresh shell. What stands in braces is filled in.
 _SET_UP = r"""
 set -m
-exec 4<&- 5<&-
+exec 4<&- 5<&- 6<>/dev/tty 7<&-
 trap : INT QUIT TERM PIPE ALRM USR1 USR2
 [ "$BASH_VERSION" ] || exec 2>/dev/null
 q_n='
@@ -59,61 +70,99 @@ q_n='
 set -- {sh}; q_s="$(command -v $1) $2"; set --
 q_l='{stray}'
 [ -w "$q_l" ] || q_l=/dev/null
-for q_d in /run /tmp /dev/shm /dev; do q_d=$q_d/{directory}; [ -d "$q_d" ] || mkdir -m 700 "$q_d" && break; done
-q_z() {{
- [ "$q_w" ] && return
- [ "$q_p" ] && [ "/proc/$q_p/fd/0" -ef "$q_d/f" ] && {{
-  {{ cat <&5 >"$q_l" 4<&- 5<&- & }} 4<>"$q_d/f" 5<"$q_d/f"
-  kill -9 "$q_p"; wait "$q_p"; rm -f "$q_d/f"; }}
+for q_d in /dev/shm /run /tmp /dev; do q_d=$q_d/{directory}; [ -d "$q_d" ] || mkdir -m 700 "$q_d" && break; done
+q_p= q_k= q_m= q_t= q_c= q_u={sentinel}
+[ -f "$q_d/p" ] && read -r q_p <"$q_d/p" && [ "/proc/$q_p/fd/0" -ef "$q_d/f" ] && kill -9 "$q_p"
+{channel}
+{encoder}
+[ "$q_u" ] && {{ rm -f "$q_d/w"; mkfifo "$q_d/w"; exec 7<>"$q_d/w"; }}
+q_y() {{
+ [ -p "$q_d/f" ] && {{
+  {{ cat <&5 >"$q_l" 3>&- 4>&- 5<&- 6>&- 7>&- & }} 4<>"$q_d/f" 5<"$q_d/f"
+  [ "$q_p" ] && {{ kill -9 "$q_p"; wait "$q_p"; }}
+  exec 4>&- 5<&-; rm -f "$q_d/f"; }}
  q_p=
+ mkfifo "$q_d/f"
+ [ "$q_c" ] || {{ if [ -p "$q_d/f" ]
+ then cat <>"$q_d/f" >&3 4>&- 6>&- 7>&- & q_p=$!; exec 4>"$q_d/f"; echo "$q_p" >"$q_d/p"
+ else exec 4>&3; fi; }}
+ set -- /proc/[0-9]*; q_k=" $* "
 }}
-q_0() {{ exec 2>&1; printf '\036q%s\n' "$q_m" >&6; exec 6>&-; eval "$q_e"; exec $q_s -c "$q_v$q_n" sh; }}
-q_1() {{ ( trap : INT QUIT TERM; ( q_0 ); exit $? ) 2>/dev/null; }}
-q_y() {{ q_1; }}
-[ "$BASH_VERSION" ] && q_y() {{ ( trap : INT QUIT TERM; q_1; exit $? ) 2>/dev/null; }}
-q_x() {{ if [ "$q_i" ]; then printf %b "$q_i" | {{ trap : INT QUIT TERM; q_y; }}; else q_y </dev/null; fi; }}
+q_z() {{
+ if [ -e "/proc/$q_p/exe" ] || [ "$q_c" ]; then
+  set -- /proc/[0-9]*
+  [ " $* " = "$q_k" ] && return
+  for q_1; do case $q_k in *" $q_1 "*) ;; *) [ -e "$q_1/exe" ] && {{ q_y; return; }};; esac; done
+  q_k=" $* "; return
+ fi
+ q_y
+}}
+q_s() {{ [ -z "$q_c" ] || {{ exec 5<&-; sed "/^$1\$/q" <>"$q_d/f" 4>&- 6>&- 7>&- | $q_c >&3 4>&- 6>&- 7>&- & q_p=$!
+ exec 4>"$q_d/f"; }}; }}
+q_f() {{ if [ "$q_c" ]
+ then exec 5<"$q_d/f"; printf '\n%s\n' "$1" >&4; wait "$q_p"; exec 4>&-; printf '\036q%s %s\n' "$1" "$2" >&3
+ else printf '\036q%s %s\n' "$1" "$2" >&4 || printf '\036q%s %s lost\n' "$1" "$2" >&3; fi; }}
+q_w() {{
+ trap '' INT QUIT TERM
+ while read -r q_1 q_2 q_3 <&6; do case $q_1 in
+  q_g) printf '\036q%s\n' "$q_2" >&3; kill "-$q_3" 0;;
+  q_h) printf '\036q%s - 0\n' "$q_2" >&3;; esac; done
+}}
+q_0() {{
+ printf '\036q%s ok\n' "$1" >&3
+ read -r q_x <&6 && [ -z "$q_x" ] || exit
+ printf '\036q%s\n' "$q_m" >&3
+ [ "$q_u" ] && {{ q_w 4>&- 5<&- 7>&- & printf '%s\n' "$!" >&7; }}
+ [ "$q_i" ] || exec </dev/null
+ exec >&4 2>&1 3>&- 4>&- 5<&- 6>&- 7>&-
+ eval "$q_e"
+ exec $q_s -c "$q_v$q_n" sh
+}}
+q_r() {{ ( q_0 "$1" ); }}
+[ "$BASH_VERSION" ] && q_r() {{ ( trap : INT QUIT TERM; ( q_0 "$1" ); exit $? ) 2>/dev/null; }}
 q_a() {{
  q_z
- [ "${{#q_v}} ${{#q_e}} ${{#q_i}}" = "$3 $4 $5" ] || {{ printf '\036q%s bad\n' "$1"; q_c=1; return; }}
- case $2 in *v*) q_v=$(printf %b "$q_v");; esac
- case $2 in *e*) q_e=$(printf %b "$q_e");; esac
- case $2 in *d*) ;; *) [ "$q_w" ] || {{
-  [ -p "$q_d/f" ] || {{ rm -f "$q_d/f"; mkfifo "$q_d/f"; }}
-  if [ -p "$q_d/f" ]; then exec 4<>"$q_d/f"; cat <"$q_d/f" 4<&- & q_p=$! q_w=1; echo "$q_p" >"$q_d/p"
-  else exec 4>/dev/tty; fi; }}
-  q_c=; printf '\036q%s ok\n' "$1" >&4; return;; esac
- q_c=; printf '\036q%s ok\n' "$1"
+ [ "${{#q_v}} ${{#q_e}} ${{#q_i}}" = "$5 $6 $7" ] || {{ printf '\036q%s bad\n' "$1" >&3; return; }}
+ case $4 in *v*) q_v=$(printf %b "$q_v");; esac
+ case $4 in *e*) q_e=$(printf %b "$q_e");; esac
+ q_m=$2
+ case $4 in *d*) printf '\036q%s ok\n' "$1" >&3; return;; esac
+ q_s "$3"
+ if [ "$q_i" ]; then printf %b "$q_i" | q_r "$1"; else q_r "$1"; fi
+ q_t=$? q_m=$3
+ [ "$q_u" ] && {{ echo - >&7
+  while read -r q_1 <&7 && [ "$q_1" != - ]; do kill -9 "$q_1"; while [ -e "/proc/$q_1/exe" ]; do :; done; done; }}
+ q_f "$3" "$q_t"
 }}
-q_r() {{
- [ "$3$q_c" ] && {{ printf '\036q%s -\n' "$2"; return; }}
- q_w= q_t= q_m=$1
- while [ -z "$q_t" ]; do
-  q_f=$q_d/f; [ -p "$q_f" ] || q_f=/dev/tty
-  {{ exec 4<&-; q_x; q_t=$?
-  printf '\036q%s %s\n' "$2" "$q_t" || printf '\036q%s %s lost\n' "$2" "$q_t" >&0; }} >"$q_f" 6>&0
- done
-}}
+q_1() {{ printf '\036q%s\n' "$q_m" >&3; exec 2>&1 3>&-; eval "$q_e"; exec $q_s -c "$q_v$q_n" sh; }}
 q_b() {{
- [ "$4$q_c" ] && {{ printf '\036q%s -\n' "$2"; return; }}
- q_m=$1
- {{ trap : INT QUIT TERM; q_x; q_t=$?; trap '' INT QUIT TERM; echo "$q_t" >"$q_d/$3.s"; }} >"$q_d/$3.o" 2>&1 4<&- 6>&0 &
- printf '\036q%s %s\n' "$2" "$!"
+ [ "$4" ] && {{ printf '\036q%s -\n' "$2" >&3; return; }}
+ q_x=4; [ "$q_c" ] && q_x=3
+ {{ trap : INT QUIT TERM
+ if [ "$q_i" ]; then printf %b "$q_i" | {{ trap : INT QUIT TERM; ( q_1 ); }}; else ( q_1 ) </dev/null; fi
+ q_t=$?; trap '' INT QUIT TERM; echo "$q_t" >"$q_d/$3.s"; }} >"$q_d/$3.o" 2>/dev/null 3>&"$q_x" 4>&- 5<&- 6>&- 7>&- &
+ printf '\036q%s %s\n' "$2" "$!" >&3
 }}
 q_k() {{
  q_t=; kill "-$2" "-$3"; read -r q_t <"$q_d/$4.s"
  [ "$q_t" ] || kill -0 "-$3" || {{ read -r q_t <"$q_d/$4.s"; q_t=${{q_t:-gone}}; }}
- printf '\036q%s %s\n' "$1" "${{q_t:--}}"
+ printf '\036q%s %s\n' "$1" "${{q_t:--}}" >&3
 }}
-q_o() {{ q_z; printf '\036q%s\n' "$1"; cat "$q_d/$3.o"; printf '\036q%s 0\n' "$2"; rm -f "$q_d/$3".?; }}
+q_o() {{ q_z; printf '\036q%s\n' "$1" >&3; q_s "$2"; cat "$q_d/$3.o" >&4; q_f "$2" 0; rm -f "$q_d/$3".?; }}
 q_g() {{
  read -r q_1 q_2 q_3 q_4 q_5 q_6 q_7 q_h q_9 <"/proc/$3/stat"
  [ "$q_h" -gt 1 ] && [ "$q_h" != "$3" ] && kill "-$2" "-$q_h"
- printf '\036q%s\n' "$1"
+ printf '\036q%s\n' "$1" >&3
 }}
-[ -f "$q_d/p" ] && read -r q_p <"$q_d/p"
-[ -p "$q_d/f" ] && {{ q_z; [ -p "$q_d/f" ] && : 4<>"$q_d/f"; rm -f "$q_d/f"; }}
-printf '\036q%s %s %s\n' {nonce} "$$" "$q_d"
+q_h() {{ printf '\036q%s %s %s\n' "$1" "${{q_m:--}}" "${{q_t:-0}}" >&3; }}
+q_y
+printf '\036q%s %s %s %s\n' {nonce} "$$" "$q_d" "${{q_c:--}}" >&3
 """
+
+# Which command line undoes which, see encoding.py. Each must pass all bytes: sed as well.
+_ENCODER = r"""q_j() { printf '\0b\n\377c\na\nz\n' | sed '/^a$/q'; }
+[ "$(q_j | base64)" = AGIK/2MKYQo= ] && q_c=base64
+[ "$q_c" ] || { [ "$(q_j | od -An -v -tx1)" = ' 00 62 0a ff 63 0a 61 0a' ] && q_c='od -An -v -tx1'; }"""
 
 #: Key strokes from this attempt at synchronization on, by turns; they end what runs in the foreground. Not before: a
 #: shell that an attempt has just started, and that is slow, has set no trap yet and would die of them.
@@ -127,43 +176,79 @@ def new_nonce() -> str:
 
 
 def greeting(nonce: str, attempt: int, *, sh: str) -> bytes:
-    """What makes any POSIX shell at a terminal a fresh non-interactive one that says ``nonce`` just before it reads on.
+    """What makes any POSIX shell at a terminal a keeper of shells, which says ``nonce`` whenever it starts one.
 
-    An armed line that stands there is made harmless by the blank and colon first. The two comments close a quotation of
-    either kind if one is open, and are nothing if none is. The shell reads ``/dev/tty`` as its script: so it is not
-    interactive, whatever its standard input is, and bash still knows its terminal.
+    From the second time on the mark has the status of the shell that has died. An armed command that stands there is
+    made harmless by the blank and colon first. The two comments close a quotation of either kind if one is open, and are
+    nothing if none is. A shell reads ``/dev/tty`` as its script: so it is not interactive, whatever its standard input
+    is, and bash still knows its terminal (which it otherwise takes to be its standard error).
     """
     keys = _KEYS[attempt % len(_KEYS)] if attempt >= _PATIENT_ATTEMPTS else ""
-    return (
-        f"{keys} :\n#'\n#\"\nstty {_MODES}; exec {sh} -c '"
-        rf'printf "\036q%s\n" {nonce}; exec {sh} /dev/tty'
-        f"'\n"
-    ).encode()
+    keeper = (
+        f"q_r() {{ ( exec {sh} /dev/tty 2>&1 ); }}; set -m; "
+        '[ "$BASH_VERSION" ] && q_r() { ( trap : INT QUIT TERM; ( exec '
+        f"{sh} /dev/tty 2>&1 ); exit $? ) 2>/dev/null; }} || exec 2>/dev/null; "
+        'trap : INT QUIT TERM; while : >/dev/tty; do stty "$@"; '
+        rf'printf "\036q%s%s\n" {nonce} "$q"; q_r; q=" $?"; kill -9 %% >/dev/null 2>&1; done'
+    )
+    return f"{keys} :\n#'\n#\"\nexec {sh} -c '{keeper}' sh {_MODES}\n".encode()
 
 
-def set_up(nonce: str, *, sh: str, stray: str, directory: str) -> bytes:
-    """What defines the functions; answered by ``nonce`` with the shell's process id and its directory.
+def set_up(
+    nonce: str, *, sh: str, stray: str, directory: str, channel: str | None, encoded: bool, sentinel: bool
+) -> bytes:
+    """What defines the functions; answered by ``nonce`` with the shell's process id, its directory and its encoder.
 
     Args:
         nonce: Of the answer.
         sh: The guest's shell, as typed.
         stray: Where in the guest the output of left-behind processes goes, or "".
         directory: Name of the directory for the pipe and the Daemons' output.
+        channel: Device that is the shell's channel, "" for the descriptor that it has, None for its terminal.
+        encoded: Output is encoded, where the guest has a program for it.
+        sentinel: A sentinel stands beside each command.
     """
-    return _SET_UP.format(nonce=nonce, sh=sh, stray=stray, directory=directory).encode()
+    if channel is None:
+        opening = "exec 3>&6"
+    elif channel:
+        # Only one process at a time can have it open; those that had it before are ending.
+        opening = f'until ( : 3<>{channel} ) || [ "$q_t" = xxxxxxxxxxxxxxxx ]; do q_t=x$q_t; done; exec 3<>{channel}'
+    else:
+        opening = ""
+    return (
+        _SET_UP.lstrip()
+        .format(
+            nonce=nonce,
+            sh=sh,
+            stray=stray,
+            directory=directory,
+            channel=opening,
+            encoder=_ENCODER if encoded else "",
+            sentinel="y" if sentinel else "",
+        )
+        .encode()
+    )
 
 
 def mend(nonce: str) -> bytes:
     """What brings the terminal's modes back, answered by ``nonce``.
 
-    The empty line ends keys that a deaf terminal took as text.
+    The first line ends keys that a deaf terminal took as text.
     """
-    return b"\n" + rf"stty {_MODES}; printf '\036q%s\n' {nonce}".encode() + b"\n"
+    return b" :\n" + rf"stty {_MODES}; printf '\036q%s\n' {nonce} >&3".encode() + b"\n"
 
 
 def probe(nonce: str) -> bytes:
-    """What any idle shell answers by ``nonce``."""
+    """What any idle shell at the terminal answers by ``nonce``."""
     return rf"printf '\036q%s\n' {nonce}".encode() + b"\n"
+
+
+def flush(nonce: str, *, directory: str, encoded: bool) -> bytes:
+    """What a fresh shell sends behind all that went into the pipe of the one before it: a mark, or the encoder's end."""
+    word = r"\n%s\n" if encoded else r"\036q%s\n"
+    # The first line is for the sentinel of a command whose shell has died: it reads one more character before it is
+    # stopped, as a process in the background.
+    return f" :\n[ -p {directory}/f ] && {{ printf '{word}' {nonce} >&4; }} 4<>{directory}/f\n".encode()
 
 
 def quote(text: str) -> str:
@@ -194,8 +279,19 @@ def _assignments(variable: str, value: bytes, *, plain: bool) -> tuple[list[str]
     return lines, len(typed), escaped
 
 
-def delivery(nonce: str, text: str, *, cwd: str | None, env: Mapping[str, str], stdin: bytes, daemon: bool) -> bytes:
-    """Everything typed before the line that runs a command; answered by ``nonce`` with ``ok`` or ``bad``.
+@dataclass(frozen=True)
+class Nonces:
+    """Those of one command: it is armed, it has begun, it has ended."""
+
+    armed: str = field(default_factory=new_nonce)
+    begin: str = field(default_factory=new_nonce)
+    end: str = field(default_factory=new_nonce)
+
+
+def delivery(
+    nonces: Nonces, text: str, *, cwd: str | None, env: Mapping[str, str], stdin: bytes, daemon: bool
+) -> list[bytes]:
+    """The lines that deliver and arm a command; answered by ``nonces.armed`` with ``ok`` or ``bad``.
 
     Raises:
         ValueError: a NUL character, or a text too long.
@@ -210,6 +306,6 @@ def delivery(nonce: str, text: str, *, cwd: str | None, env: Mapping[str, str], 
     e_lines, e_length, e_escaped = _assignments("q_e", before, plain=True)
     i_lines, i_length, _ = _assignments("q_i", stdin, plain=False)
     flags = "+" + "v" * v_escaped + "e" * e_escaped + "d" * daemon
-    # The empty line first ends what stray key strokes may have left, and lets the shell collect its dead children.
-    lines = ["", *v_lines, *e_lines, *i_lines, f"q_a {nonce} {flags} {v_length} {e_length} {i_length}", ""]
-    return "\n".join(lines).encode("ascii")
+    arming = f"q_a {nonces.armed} {nonces.begin} {nonces.end} {flags} {v_length} {e_length} {i_length}"
+    # The first line ends what stray key strokes may have left, and lets the shell collect its dead children.
+    return [f"{line}\n".encode("ascii") for line in (" :", *v_lines, *e_lines, *i_lines, arming)]

@@ -28,12 +28,12 @@ from qemunet.errors import (
     install_command,
 )
 from qemunet.guest.qmp import Event, Qmp, QmpFailed
-from qemunet.plan.model import CONSOLES, GuestPlan
+from qemunet.plan.model import CHANNELS, CONSOLES, GuestPlan
 from qemunet.process import Process, Spawner
 
 EndReason = Literal["reboot", "shutdown", "panic", "crash"]
 
-_CHANNELS = ("qmp", "kernel", *CONSOLES)
+_SOCKETS = ("qmp", "kernel", *CONSOLES, *CHANNELS.values())
 _FIRST_FD = 10
 _GREETING_TIMEOUT_S = 60.0
 _QUIT_TIMEOUT_S = 2.0
@@ -101,18 +101,27 @@ class QemuMachine:
         argv: Its command line.
         process: Its QEMU.
         consoles: Our ends of its consoles (``shell``, ``control``, ``spare1`` and on): stream sockets, which stay ours to close.
+        channels: Likewise of the channels beside them.
         kernel_log: File with all that its kernel has written.
         events: All QMP events so far.
         ended: Set when QEMU has ended and everything it said has been read.
     """
 
     def __init__(
-        self, node: str, argv: Sequence[str], process: Process, qmp: Qmp, consoles: Mapping[str, int], kernel_log: Path
+        self,
+        node: str,
+        argv: Sequence[str],
+        process: Process,
+        qmp: Qmp,
+        consoles: Mapping[str, int],
+        channels: Mapping[str, int],
+        kernel_log: Path,
     ) -> None:
         self.node = node
         self.argv = list(argv)
         self.process = process
         self.consoles = consoles
+        self.channels = channels
         self.kernel_log = kernel_log
         self.events: list[Event] = []
         self.ended = trio.Event()
@@ -209,7 +218,7 @@ async def open_qemu(
     kernel_path = directory / "console" / f"{plan.node}.kernel.log"
     for path in (log_path, kernel_path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    pairs = {name: socket.socketpair() for name in _CHANNELS}
+    pairs = {name: socket.socketpair() for name in _SOCKETS}
     failure: BaseException | None = None
     try:
         sources = {name: pair[1].fileno() for name, pair in pairs.items()}
@@ -227,7 +236,8 @@ async def open_qemu(
                     pair[1].close()
         qmp = await Qmp.open(pairs["qmp"][0], plan.node)
         consoles = {name: pairs[name][0].fileno() for name in CONSOLES}
-        machine = QemuMachine(plan.node, argv, process, qmp, consoles, kernel_path)
+        channels = {name: pairs[channel][0].fileno() for name, channel in CHANNELS.items()}
+        machine = QemuMachine(plan.node, argv, process, qmp, consoles, channels, kernel_path)
         kernel_stream = trio.SocketStream(trio.socket.from_stdlib_socket(pairs["kernel"][0]))
         # The body's exception is carried past the nursery, which would wrap it in a group.
         try:
@@ -237,8 +247,9 @@ async def open_qemu(
                 nursery.start_soon(watch.keep, partial(watch.follow_kernel, kernel_stream))
                 try:
                     await _greet(machine, qmp, watch, log_path)
-                    # A virtconsole drops what its socket does not take at once (QEMU's flush_buf in hw/char). QEMU has
-                    # made its ends non-blocking by now; they are made blocking again, so that it waits instead.
+                    # A virtconsole drops what its socket does not take at once (QEMU's flush_buf in hw/char); a port
+                    # that is no console waits. QEMU has made its ends non-blocking by now; those of the consoles are
+                    # made blocking again, so that it waits there as well.
                     for name in CONSOLES:
                         pairs[name][1].setblocking(True)
                         pairs[name][1].close()

@@ -27,6 +27,8 @@ MOST_PROCESSES = 1024
 """Processes and threads of one container: what bounds a fork bomb."""
 
 SHELL = "/bin/sh"
+CHANNEL = 3
+"""Descriptor by which what a shell's commands write comes."""
 CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
 KEPT = 2
 """The first consoles have a shell at once; the others when somebody inside sends SIGUSR1 to PID 1."""
@@ -86,12 +88,14 @@ def _finish(told: Inside, channel: socket.socket) -> _Shells:
     socket.sethostname(told["hostname"])
     _enter_root(told["root"])
     terminals = [_open_terminal(number) for number in range(len(CONSOLES))]
+    channels = [socket.socketpair() for _ in CONSOLES]
     _limit()
     masters, slaves = ([terminal[side] for terminal in terminals] for side in (0, 1))
+    ours, theirs = ([pair[side].detach() for pair in channels] for side in (0, 1))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGUSR1])
-    shells = _Shells(slaves)
+    shells = _Shells(dict(zip(slaves, theirs, strict=True)))
     shells.start()
-    channel.sendmsg([encode({})], ancillary_of(masters))
+    channel.sendmsg([encode({})], ancillary_of([*masters, *ours]))
     # What is closed below is closed behind the back of its owners: none of them may be collected, and close it again.
     gc.disable()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -99,7 +103,7 @@ def _finish(told: Inside, channel: socket.socket) -> _Shells:
         os.dup2(null, number, inheritable=False)
     # Standard error stays that of the Run's init, for this process's own last words. Of all else that the init
     # holds, nothing may be left in a process of the container.
-    kept = sorted(slaves)
+    kept = sorted([*slaves, *theirs])
     for number, following in zip([2, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(number + 1, following)
     return shells
@@ -149,9 +153,15 @@ def _limit() -> None:
 
 
 class _Shells:
-    """A shell on each of some terminals, given by their slaves; on the spare ones when they are asked for."""
+    """A shell on each of some terminals, given by their slaves; on the spare ones when they are asked for.
 
-    def __init__(self, slaves: list[int]) -> None:
+    Args:
+        channels: By the slave: the shell's end of the channel beside it.
+    """
+
+    def __init__(self, channels: dict[int, int]) -> None:
+        slaves = list(channels)
+        self._channels = channels
         self._slaves, self._spare = slaves[:KEPT], slaves[KEPT:]
         self._running: dict[int, int] = {}
         self._started_s: dict[int, float] = {}
@@ -166,7 +176,7 @@ class _Shells:
             # One that ends at once must not keep a processor busy.
             if slave not in self._running.values() and time.monotonic() >= self._started_s.get(slave, 0) + _RETRY_S:
                 self._started_s[slave] = time.monotonic()
-                self._running[_start_shell(slave)] = slave
+                self._running[_start_shell(slave, self._channels[slave])] = slave
 
     def keep(self) -> None:
         """Start them again whenever one has ended, and reap everything. Never returns."""
@@ -193,8 +203,8 @@ class _Shells:
                     return
 
 
-def _start_shell(slave: int) -> int:
-    """Start a shell that reads the terminal as its script; returns its process id.
+def _start_shell(slave: int, channel: int) -> int:
+    """Start a shell that reads the terminal as its script, with its channel as descriptor 3; returns its process id.
 
     Raises:
         OSError: it could not be executed, or there are too many processes.
@@ -203,7 +213,7 @@ def _start_shell(slave: int) -> int:
     try:
         pid = os.fork()
         if pid == 0:
-            _be_shell(slave, report_end)
+            _be_shell(slave, channel, report_end)
     except OSError:
         os.close(report)
         raise
@@ -217,7 +227,7 @@ def _start_shell(slave: int) -> int:
     return pid
 
 
-def _be_shell(slave: int, report: int) -> None:
+def _be_shell(slave: int, channel: int, report: int) -> None:
     """Become the shell, or report why not. Never returns."""
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -225,11 +235,15 @@ def _be_shell(slave: int, report: int) -> None:
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number in (0, 1, 2):
             os.dup2(slave, number)
+        # Descriptor 3 may be the one that is copied, or needed still.
+        channel, report = (fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, CHANNEL + 1) for each in (channel, report))
         _set_raw(slave)
         os.write(1, _READY)
         with suppress(OSError):
             os.chdir(_ENVIRONMENT["HOME"])
-        os.execve(SHELL, ["sh", os.ttyname(0)], _ENVIRONMENT)
+        name = os.ttyname(0)
+        os.dup2(channel, CHANNEL)
+        os.execve(SHELL, ["sh", name], _ENVIRONMENT)
     except OSError as error:
         os.write(report, b"%d" % (error.errno or errno.EINVAL))
     finally:

@@ -72,7 +72,7 @@ class ContainerRequest(TypedDict):
 def be_starter(request: ContainerRequest, answer: socket.socket) -> None:
     """Start a container and send its process id and descriptors, or the failure. Never returns.
 
-    The descriptors are the masters of its terminals and then one of each tap.
+    The descriptors are the masters of its terminals, the channels beside them, and then one of each tap.
     """
     try:
         reset_signals()
@@ -124,8 +124,8 @@ def _start(request: ContainerRequest) -> tuple[Message, list[int]]:
     taps = [_make_tap(interface) for interface in request["interfaces"] if interface["veth"] is None]
     root.build()
     ours.send(b"{}")
-    _, masters = _heard(ours)
-    return {"pid": made["pid"], "writing": root.writing}, [*masters, *taps]
+    _, consoles = _heard(ours)
+    return {"pid": made["pid"], "writing": root.writing}, [*consoles, *taps]
 
 
 def _be_maker(told: Inside, channel: socket.socket) -> None:

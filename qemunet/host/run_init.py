@@ -132,8 +132,11 @@ class RunInit:
         answer, descriptors = await self._request(request, take=take)
         if "failure" in answer:
             raise remedies.container_error(hostname, answer["failure"])
-        consoles = dict(zip(CONSOLES, descriptors, strict=False))
-        return StartedContainer(started[0], consoles, descriptors[len(consoles) :], answer["writing"])
+        count = len(CONSOLES)
+        consoles, channels = (
+            dict(zip(CONSOLES, descriptors[start:], strict=False)) for start in range(0, 2 * count, count)
+        )
+        return StartedContainer(started[0], consoles, channels, descriptors[2 * count :], answer["writing"])
 
     def with_paths(self, paths: Mapping[str, str]) -> Spawner:
         """A Spawner whose processes see ``paths`` besides the host's files, as ``spawn`` describes it."""

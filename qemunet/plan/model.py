@@ -13,6 +13,15 @@ from typing import Literal
 CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
 """A machine's virtio consoles, hvc0 and on: for the experiment's commands, for control, for copies and further shells."""
 
+CHANNELS = {name: f"{name}-channel" for name in CONSOLES}
+"""The virtio serial port beside each console, by which what its commands write comes; no terminal."""
+
+
+def channel_device(console: str) -> str:
+    """A machine's device of a console's channel; its consoles have the ports before."""
+    return f"/dev/vport0p{len(CONSOLES) + CONSOLES.index(console)}"
+
+
 Attach = Literal["native", "tapbridge"]
 
 

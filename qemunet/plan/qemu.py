@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qemunet.plan.model import CONSOLES, InterfacePlan
+from qemunet.plan.model import CHANNELS, CONSOLES, InterfacePlan
 from qemunet.topology import keys
 
 # For every kernel: the names of interfaces, and a panic that ends the machine at once, by -no-reboot.
@@ -101,6 +101,10 @@ def qemu_argv(
     argv += ["-device", f"virtio-serial-pci,addr={_SERIAL_SLOT:#x}"]
     for name in CONSOLES:
         argv += ["-chardev", f"socket,id={name},fd=${{fd:{name}}}", "-device", f"virtconsole,chardev={name}"]
+    # Behind the consoles, whose numbers come in order: a port's number is the one that its device is named by.
+    for port, name in enumerate(CHANNELS.values(), start=len(CONSOLES)):
+        argv += ["-chardev", f"socket,id={name},fd=${{fd:{name}}}"]
+        argv += ["-device", f"virtserialport,chardev={name},nr={port},name=qemunet.{name}"]
     argv += ["-device", f"virtio-rng-pci,addr={_RANDOM_SLOT:#x}"]
     argv += _boot_arguments(attributes, files, machine)
     for number, interface in enumerate(interfaces):

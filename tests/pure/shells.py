@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +16,9 @@ from pathlib import Path
 import trio
 
 from qemunet.guest.console import Console
-from qemunet.guest.shell import Ended, Shell, pty_killer
+from qemunet.guest.armed import Ended
+from qemunet.guest.framing import CHANNEL_FD
+from qemunet.guest.shell import Shell
 
 #: A new shell in a session of its own whenever the last one has died, as the init of a guest does it.
 KEEPER = "while :; do printf 'qemunet-ready\\n'; setsid -c -w %s; done"
@@ -37,16 +40,24 @@ class Terminal:
         return await armed.ended()
 
 
-def _start(argv: Sequence[str], slave: int, *, session: bool) -> subprocess.Popen[bytes]:
+def _start(argv: Sequence[str], slave: int, channel: int | None, *, session: bool) -> subprocess.Popen[bytes]:
     # An environment that says nothing of where the tests run, as a guest's does.
     environment = {"PATH": os.environ["PATH"], "HOME": "/", "TERM": "dumb"}
     return subprocess.Popen(
-        argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=session, env=environment, cwd="/"
+        argv,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=session,
+        env=environment,
+        cwd="/",
+        pass_fds=() if channel is None else (channel, CHANNEL_FD),
+        preexec_fn=None if channel is None else lambda: os.dup2(channel, CHANNEL_FD) and None,
     )
 
 
-def _kill_all_on(terminal: int) -> None:
-    """Kill what tests have left behind on a terminal, given by its device number.
+def _kill_all_of(terminal: int, directory: str) -> None:
+    """Kill what tests have left behind on a terminal, given by its device number, and what reads a shell's pipe.
 
     Containers count their terminals from 0 as well: only processes of our own namespace are meant.
     """
@@ -56,31 +67,57 @@ def _kill_all_on(terminal: int) -> None:
             fields = stat.read_text().rpartition(")")[2].split()
             if int(fields[4]) == terminal and os.readlink(stat.parent / "ns" / "pid") == own:
                 os.kill(int(stat.parent.name), signal.SIGKILL)
+    for reads in Path("/proc").glob("[0-9]*/fd/0"):
+        with suppress(OSError):
+            if directory and os.readlink(reads).startswith(f"{directory}/"):
+                os.kill(int(reads.parts[2]), signal.SIGKILL)
 
 
 @asynccontextmanager
 async def open_terminal(
-    sh: str, directory: Path, *, node: str = "guest", number: int = 0, kept: bool = False, killable: bool = True
+    sh: str,
+    directory: Path,
+    *,
+    node: str = "guest",
+    number: int = 0,
+    kept: bool = False,
+    channel: bool = False,
+    noisy: bool = False,
+    control: Shell | None = None,
 ) -> AsyncIterator[Terminal]:
+    """A shell on a new terminal.
+
+    Args:
+        kept: Another shell is started when it dies.
+        channel: It has a channel beside its terminal.
+        noisy: Other things may be printed on the terminal.
+        control: Another shell.
+    """
     master, slave = os.openpty()
+    ours, theirs = socket.socketpair() if channel else (None, None)
     argv: Sequence[str] = ["sh", "-c", KEEPER % sh] if kept else ["setsid", "-c", *sh.split()]
-    process = _start(argv, slave, session=kept)
+    process = _start(argv, slave, None if theirs is None else theirs.fileno(), session=kept)
     device = os.fstat(slave).st_rdev
     os.close(slave)
-    name = ""
+    if theirs is not None:
+        theirs.close()
+    name = directory_in_guest = ""
     try:
-        async with Console(master, node=node, log=directory / f"{node}.log") as console:
-            killer = pty_killer(master) if killable else None
-            shell = Shell(console, number=number, sh=sh, killer=killer)
+        end = None if ours is None else ours.fileno()
+        async with Console(master, node=node, log=directory / f"{node}.log", channel=end, noisy=noisy) as console:
+            shell = Shell(console, number=number, sh=sh, channel="" if channel else None, control=control)
             name = shell._name
             await shell.synchronize()
+            directory_in_guest = shell.directory
             yield Terminal(shell, console, process)
     finally:
+        if ours is not None:
+            ours.close()
         process.kill()
-        _kill_all_on(device)
+        _kill_all_of(device, directory_in_guest)
         os.close(master)
         process.wait()
-        for root in ("/run", "/tmp", "/dev/shm", "/dev") if name else ():
+        for root in ("/dev/shm", "/run", "/tmp", "/dev") if name else ():
             shutil.rmtree(f"{root}/{name}", ignore_errors=True)
 
 
