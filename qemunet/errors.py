@@ -85,7 +85,7 @@ class GuestExitedError(GuestError):
     """A guest ended or restarted while it was needed.
 
     Args:
-        reason: ``"reboot"``, ``"shutdown"``, ``"panic"``, ``"crash"`` or ``"launch"``.
+        reason: ``"reboot"``, ``"shutdown"``, ``"panic"``, ``"crash"``, ``"launch"``, or ``"hang"`` (no sign of life).
     """
 
     def __init__(

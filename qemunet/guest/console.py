@@ -382,6 +382,11 @@ class Console:
         """Type ``data``, without waiting; returns the host's monotonic time, in ns, at which it was handed over."""
         return self._stream.queue(data)
 
+    @property
+    def heard_ns(self) -> int:
+        """Host monotonic time at which the guest last said something, in ns; 0 if never."""
+        return self._stream.read_ns
+
     async def drained(self, limit_bytes: int = 0) -> None:
         """Wait until the guest has taken all that was written but ``limit_bytes``.
 

@@ -69,6 +69,7 @@ class Shell:
             killed.
         killer: Another way to do that.
         patience: Factor on all waiting times of the shell's own (a slow guest).
+        outlived: What ``outlived`` asks; without it every guest is taken to go on.
 
     Attributes:
         directory: Where in the guest the shell keeps its pipe and the output of Daemons.
@@ -84,6 +85,7 @@ class Shell:
         control: Shell | None = None,
         killer: Killer | None = None,
         patience: float = 1.0,
+        outlived: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.console = console
         self.node = console.node
@@ -96,6 +98,7 @@ class Shell:
         self._sh = sh
         self._stray = stray
         self._killer = killer or (None if control is None else self._kill_through(control))
+        self._outlived = outlived
         self.directory = ""
         self._name = f"qemunet-{secrets.token_hex(4)}"
         self._pid = 0
@@ -218,6 +221,15 @@ class Shell:
         raise ConsoleError(
             f"a command could not be delivered to {self.node}: something else reads its console", node=self.node
         )
+
+    async def outlived(self, command: str) -> None:
+        """For after the end of a command: return if the guest goes on.
+
+        Raises:
+            GuestExitedError: it goes down, or has gone.
+        """
+        if self._outlived is not None:
+            await self._outlived(command)
 
     async def _ask(self, line: str) -> tuple[str, ...]:
         """Type a line with a nonce at ``{}`` and return the words of its answer."""

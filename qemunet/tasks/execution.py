@@ -128,9 +128,12 @@ class Executor:
             if ended is None:
                 completed = await self.interrupt(running)
                 raise late(completed, timeout_s or 0.0)
+            await running.shell.outlived(running.item.text)
         except trio.Cancelled:
             if ended is None:
                 await self.interrupt(running)
+            else:
+                self._record("ended", running, ended)
             raise
         except GuestError as error:
             self._lost(running, error)
@@ -163,6 +166,7 @@ class Executor:
         with trio.CancelScope(shield=True):
             try:
                 ended = await running.armed.stop()
+                await running.shell.outlived("")
             except GuestError as error:
                 self._lost(running, error)
                 raise

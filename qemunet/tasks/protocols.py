@@ -80,6 +80,9 @@ class Shell(Protocol):
     ) -> Armed:
         """Deliver a command and type the line that runs it, without its newline."""
 
+    async def outlived(self, command: str) -> None:
+        """For after the end of a command (its text): return if the guest goes on, raise GuestExitedError if not."""
+
 
 class Firing(Protocol):
     """What became of ``Clock.fire``."""

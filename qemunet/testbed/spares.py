@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import trio
 
-from qemunet.errors import GuestError
 from qemunet.guest.console import Console
 from qemunet.guest.shell import Shell
+from qemunet.testbed.life import Life
 
 
 class SpareShells:
@@ -24,8 +24,11 @@ class SpareShells:
         control: Its control shell, which starts the others.
         stack: What is opened here is closed with it, before the guest.
         directory: Of the consoles' logs.
-        explain: Says why the guest has gone.
+        life: Whether the guest lives.
         patience: Factor on our own time-outs.
+
+    Attributes:
+        opened: The consoles that a shell was started on.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class SpareShells:
         control: Shell,
         stack: AsyncExitStack,
         directory: Path,
-        explain: Callable[[], Awaitable[GuestError]],
+        life: Life,
         patience: float,
     ) -> None:
         self._node = node
@@ -48,10 +51,16 @@ class SpareShells:
         self._control = control
         self._stack = stack
         self._directory = directory
-        self._explain = explain
+        self._life = life
         self._patience = patience
         self._idle: list[Shell] = []
         self._room = trio.Semaphore(len(consoles))
+        self._all = len(consoles)
+        self.opened: list[Console] = []
+
+    def in_use(self) -> bool:
+        """Whether somebody has one, or waits for it."""
+        return self._room.value < self._all
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Shell]:
@@ -70,10 +79,17 @@ class SpareShells:
     async def _start(self) -> Shell:
         tty, descriptor = self._consoles.popitem()
         log = self._directory / f"{self._node}.{tty.removeprefix('/dev/').replace('/', '')}.log"
-        console = Console(descriptor, node=self._node, log=log, explain=self._explain)
+        console = Console(descriptor, node=self._node, log=log, explain=self._life.ended)
         await self._stack.enter_async_context(console)
+        self.opened.append(console)
         async with self._control.lock:
             armed = await self._control.arm(self._starting(tty))
             armed.fire()
             await armed.ended()
-        return Shell(console, control=self._control, stray=self._stray, patience=self._patience)
+        return Shell(
+            console,
+            control=self._control,
+            stray=self._stray,
+            patience=self._patience,
+            outlived=self._life.outlived,
+        )
