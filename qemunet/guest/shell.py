@@ -19,7 +19,8 @@ import trio
 
 from qemunet.errors import ConsoleError
 from qemunet.guest import framing
-from qemunet.guest.console import Console, Output, Watch
+from qemunet.guest.console import Console, Watch
+from qemunet.guest.output import Output
 
 #: Sends a signal, by its number, to what runs in the foreground of a console.
 Killer = Callable[[int], Awaitable[None]]
@@ -39,17 +40,22 @@ class Ended:
     """How a command ended.
 
     Attributes:
-        output: The bytes it wrote, as they came, up to the limit in memory.
-        dropped_bytes: How many came after that; they are in the console's log only.
+        written: What it wrote, as it came.
         exit_status: As the shell says it: 128 and the signal's number if a signal ended it.
         begun_ns, ended_ns: Host monotonic time at which the marks were read.
+        mixed: Messages of the guest's kernel may be in the output, and could not be told apart.
     """
 
-    output: bytes
-    dropped_bytes: int
+    written: Output
     exit_status: int
     begun_ns: int
     ended_ns: int
+    mixed: bool = False
+
+    @property
+    def output(self) -> bytes:
+        """All of ``written``."""
+        return self.written.data()
 
 
 class _ShellReplacedError(Exception):
@@ -70,6 +76,7 @@ class Shell:
         killer: Another way to do that.
         patience: Factor on all waiting times of the shell's own (a slow guest).
         outlived: What ``outlived`` asks; without it every guest is taken to go on.
+        outputs: Makes what takes the output of a command.
 
     Attributes:
         directory: Where in the guest the shell keeps its pipe and the output of Daemons.
@@ -86,6 +93,7 @@ class Shell:
         killer: Killer | None = None,
         patience: float = 1.0,
         outlived: Callable[[str], Awaitable[None]] | None = None,
+        outputs: Callable[[], Output] = Output,
     ) -> None:
         self.console = console
         self.node = console.node
@@ -99,6 +107,7 @@ class Shell:
         self._stray = stray
         self._killer = killer or (None if control is None else self._kill_through(control))
         self._outlived = outlived
+        self._outputs = outputs
         self.directory = ""
         self._name = f"qemunet-{secrets.token_hex(4)}"
         self._pid = 0
@@ -182,7 +191,7 @@ class Shell:
             env: Variables added to its environment.
             stdin: What the command reads; None is /dev/null.
             daemon: It runs in the background, in a process group of its own.
-            output: Takes what the command writes; memory, up to a limit, if None.
+            output: Takes what the command writes; if None, as the shell was told.
 
         Raises:
             ValueError: the text cannot be delivered.
@@ -200,7 +209,7 @@ class Shell:
             delivery = framing.delivery(
                 nonces["armed"], text, cwd=cwd, env=env or {}, stdin=stdin or b"", daemon=daemon
             )
-            watch = self.console.watch(nonces, output=output)
+            watch = self.console.watch(nonces, output=output or self._outputs())
             line = f"{'q_b' if daemon else 'q_r'} {nonces['begin']} {nonces['end']} "
             self.console.write(delivery + line.encode() + (b"%d " % self._daemons if daemon else b""))
             answer = None
@@ -240,12 +249,12 @@ class Shell:
             return (await watch.reached("answer")).words
         raise ConsoleError(f"the shell of {self.node} does not answer", node=self.node)
 
-    async def _collect(self, number: int) -> tuple[bytes, int]:
+    async def _collect(self, number: int) -> Output:
         nonces = {"begin": framing.new_nonce(), "end": framing.new_nonce()}
-        watch = self.console.watch(nonces)
+        watch = self.console.watch(nonces, output=self._outputs())
         self.console.write(f"q_o {nonces['begin']} {nonces['end']} {number}\n".encode())
         await watch.reached("end")
-        return watch.output.data(), watch.output.dropped_bytes
+        return watch.output
 
     async def _kill(self, signal: int) -> bool:
         """Send a signal to what runs in the foreground, past the keyboard; False if there is no way to."""
@@ -306,9 +315,14 @@ class Armed:
                 await self._shell.synchronize(self._shell.reply_s)
         return self._result()
 
+    @property
+    def written(self) -> Output:
+        """What it writes."""
+        return self._watch.output
+
     def output(self) -> bytes:
         """What it has written so far."""
-        return self._watch.output.data()
+        return self.written.data()
 
     async def stop(self) -> Ended | None:
         """Make it end: interrupt, quit, kill, and find the shell again; None if it had never begun.
@@ -399,8 +413,7 @@ class Armed:
         last = watch.hits.get("end") or watch.hits.get("probe")
         status = int(watch.hits["end"].words[0]) if "end" in watch.hits else _SIGHUP_STATUS
         return Ended(
-            output=watch.output.data(),
-            dropped_bytes=watch.output.dropped_bytes,
+            written=watch.output,
             exit_status=status,
             begun_ns=begun_ns,
             ended_ns=begun_ns if last is None else last.read_ns,
@@ -440,10 +453,8 @@ class ArmedDaemon(Armed):
             if status != "-":
                 break
         now_ns = time.monotonic_ns()
-        output, dropped_bytes = await shell._collect(self._number)
         return Ended(
-            output=output,
-            dropped_bytes=dropped_bytes,
+            written=await shell._collect(self._number),
             exit_status=int(status) if status.isdigit() else _SIGKILL_STATUS,
             begun_ns=watch.hits.get("begin", told).read_ns,
             ended_ns=now_ns,

@@ -16,8 +16,8 @@ from typing import IO
 import trio
 
 from qemunet.errors import CommandFailed, GuestError
-from qemunet.guest.console import FileOutput
 from qemunet.guest.framing import quote
+from qemunet.guest.output import FileOutput
 from qemunet.guest.shell import Ended, Shell
 
 Told = Callable[[int, int | None], None]

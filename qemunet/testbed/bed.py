@@ -246,7 +246,9 @@ class Testbed:
         ended = event.completed
         if ended is not None:
             self._record.command(
-                ended.output,
+                ended.output_path or ended.output_bytes,
+                output_bytes=ended.size_bytes,
+                dropped_bytes=ended.dropped_bytes,
                 task=event.task,
                 node=ended.node,
                 command=ended.command,
@@ -256,4 +258,5 @@ class Testbed:
                 ended_s=ended.ended_s,
                 interrupted=ended.interrupted,
                 daemon=ended.daemon,
+                **({"mixed": True} if ended.mixed else {}),
             )

@@ -14,6 +14,7 @@ from qemunet.guest.configure import configuration_script
 from qemunet.guest.console import Console
 from qemunet.guest.container import open_container
 from qemunet.guest.images import ImageFiles
+from qemunet.guest.output import Output
 from qemunet.guest.qemu import open_qemu
 from qemunet.guest.shell import Shell
 from qemunet.plan.model import GuestPlan
@@ -106,6 +107,7 @@ async def open_guest(
     directory: Path,
     configure: Configure,
     warn: Callable[[str], None],
+    outputs: Callable[[], Output],
 ) -> AsyncIterator[BootedGuest]:
     """Start a guest and wait until it is up and configured; leaving ends it.
 
@@ -120,6 +122,7 @@ async def open_guest(
         directory: The run's.
         configure: The experiment's word on the guest's configuration.
         warn: Told what the guest lacks on this computer.
+        outputs: Makes what takes the output of a command.
 
     Raises:
         GuestExitedError: it ended while it booted.
@@ -164,6 +167,7 @@ async def open_guest(
             control=control,
             patience=patience,
             outlived=life.outlived,
+            outputs=outputs,
         )
         try:
             for each in (control, shell):
@@ -187,6 +191,7 @@ async def open_guest(
             stack=stack,
             directory=directory / "console",
             life=life,
+            outputs=outputs,
             patience=patience,
         )
         yield BootedGuest(plan, shell, machine.consoles["shell"], control, spares, taps, life)

@@ -17,6 +17,7 @@ from qemunet.errors import ExperimentError, GuestError, QemunetError
 from qemunet.experiment import Experiment
 from qemunet.guest.accel import AccelChoice, choose_accel
 from qemunet.guest.images import ImageFiles, image_files
+from qemunet.guest.output import LIMIT_BYTES, Output
 from qemunet.host.doctor import check_requirements, require
 from qemunet.host.facts import host_facts
 from qemunet.host.run_init import RunInit, open_run_init
@@ -31,6 +32,7 @@ from qemunet.testbed.clock import SimulationClock
 from qemunet.testbed.guests import BootedGuest, open_guest, patience_of
 from qemunet.testbed.lifetimes import Lifetimes, open_lifetimes
 from qemunet.topology import Topology
+from qemunet.units import parse_size_bytes
 
 CLOSE_DEADLINE_S = 30.0
 """Daemons and the simulator have stopped within this time; what has not is killed with the Run's init."""
@@ -141,6 +143,8 @@ class _Builder:
         self.images: dict[tuple[str, str], ImageFiles] = {}
         self.accels: dict[tuple[str, str], AccelChoice] = {}
         self._exited: set[str] = set()
+        limit = plan.options.get("output_limit")
+        self._output_limit_bytes = LIMIT_BYTES if limit is None else parse_size_bytes(limit)
 
     def event(self, kind: str, **values: Any) -> None:
         """Record what happens outside of simulation time."""
@@ -246,6 +250,9 @@ class _Builder:
                     directory=self.directory.path,
                     configure=self._configure,
                     warn=self._warn,
+                    outputs=partial(
+                        Output, partial(self.directory.output_path, guest.node), limit_bytes=self._output_limit_bytes
+                    ),
                 )
             )
         finally:

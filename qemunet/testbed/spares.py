@@ -9,6 +9,7 @@ from pathlib import Path
 import trio
 
 from qemunet.guest.console import Console
+from qemunet.guest.output import Output
 from qemunet.guest.shell import Shell
 from qemunet.testbed.life import Life
 
@@ -25,6 +26,7 @@ class SpareShells:
         stack: What is opened here is closed with it, before the guest.
         directory: Of the consoles' logs.
         life: Whether the guest lives.
+        outputs: Makes what takes the output of a command.
         patience: Factor on our own time-outs.
 
     Attributes:
@@ -42,6 +44,7 @@ class SpareShells:
         stack: AsyncExitStack,
         directory: Path,
         life: Life,
+        outputs: Callable[[], Output],
         patience: float,
     ) -> None:
         self._node = node
@@ -52,6 +55,7 @@ class SpareShells:
         self._stack = stack
         self._directory = directory
         self._life = life
+        self._outputs = outputs
         self._patience = patience
         self._idle: list[Shell] = []
         self._room = trio.Semaphore(len(consoles))
@@ -92,4 +96,5 @@ class SpareShells:
             stray=self._stray,
             patience=self._patience,
             outlived=self._life.outlived,
+            outputs=self._outputs,
         )

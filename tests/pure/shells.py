@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import trio
 
 from qemunet.guest.console import Console
+from qemunet.guest.output import Output
 from qemunet.guest.shell import Ended, Shell, pty_killer
 
 #: A new shell in a session of its own whenever the last one has died, as the init of a guest does it.
@@ -60,7 +61,14 @@ def _kill_all_on(terminal: int) -> None:
 
 @asynccontextmanager
 async def open_terminal(
-    sh: str, directory: Path, *, node: str = "guest", number: int = 0, kept: bool = False, killable: bool = True
+    sh: str,
+    directory: Path,
+    *,
+    node: str = "guest",
+    number: int = 0,
+    kept: bool = False,
+    killable: bool = True,
+    outputs: Callable[[], Output] = Output,
 ) -> AsyncIterator[Terminal]:
     master, slave = os.openpty()
     argv: Sequence[str] = ["sh", "-c", KEEPER % sh] if kept else ["setsid", "-c", *sh.split()]
@@ -71,7 +79,7 @@ async def open_terminal(
     try:
         async with Console(master, node=node, log=directory / f"{node}.log") as console:
             killer = pty_killer(master) if killable else None
-            shell = Shell(console, number=number, sh=sh, killer=killer)
+            shell = Shell(console, number=number, sh=sh, killer=killer, outputs=outputs)
             name = shell._name
             await shell.synchronize()
             yield Terminal(shell, console, process)
