@@ -7,7 +7,7 @@ in its hint. A ``layer`` says which part failed; it is what ``run.json`` records
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class QemunetError(Exception):
@@ -85,7 +85,7 @@ class GuestExitedError(GuestError):
     """A guest ended or restarted while it was needed.
 
     Args:
-        reason: ``"reboot"``, ``"shutdown"``, ``"panic"``, ``"crash"`` or ``"launch"``.
+        reason: ``"reboot"``, ``"shutdown"``, ``"panic"``, ``"crash"``, ``"launch"``, or ``"hang"`` (no sign of life).
     """
 
     def __init__(
@@ -105,32 +105,63 @@ class TaskError(QemunetError):
     layer = "task"
 
 
-class CommandFailed(TaskError):
+class CommandError(TaskError):
+    """A command that did not end as it should.
+
+    Args:
+        node: The name of the guest's node.
+        command: Its text.
+        output: What it wrote, or what reads it: a long output is in a file.
+    """
+
+    def __init__(
+        self, message: str, *, node: str, command: str, output: str | Callable[[], str], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.node = node
+        self.command = command
+        self._output = output
+
+    @property
+    def output(self) -> str:
+        """What it wrote."""
+        return self._output if isinstance(self._output, str) else self._output()
+
+
+class CommandFailed(CommandError):
     """A checked command ended with a status other than 0.
 
     ``output`` is what it wrote, ``exit_status`` what it returned.
     """
 
     def __init__(
-        self, message: str, *, node: str, command: str, output: str, exit_status: int, hint: str | None = None
+        self,
+        message: str,
+        *,
+        node: str,
+        command: str,
+        output: str | Callable[[], str],
+        exit_status: int,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.node = node
-        self.command = command
-        self.output = output
+        super().__init__(message, node=node, command=command, output=output, hint=hint)
         self.exit_status = exit_status
 
 
-class CommandTimeout(TaskError):
+class CommandTimeout(CommandError):
     """A command did not end in its time; ``output`` is what it had written by then."""
 
     def __init__(
-        self, message: str, *, node: str, command: str, output: str, timeout_s: float, hint: str | None = None
+        self,
+        message: str,
+        *,
+        node: str,
+        command: str,
+        output: str | Callable[[], str],
+        timeout_s: float,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.node = node
-        self.command = command
-        self.output = output
+        super().__init__(message, node=node, command=command, output=output, hint=hint)
         self.timeout_s = timeout_s
 
 

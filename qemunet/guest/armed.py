@@ -10,6 +10,7 @@ import trio
 
 from qemunet.errors import ConsoleError
 from qemunet.guest import framing
+from qemunet.guest.output import Output
 from qemunet.guest.watch import Watch
 
 if TYPE_CHECKING:
@@ -32,19 +33,22 @@ class Ended:
     """How a command ended.
 
     Attributes:
-        output: The bytes it wrote, as they came, up to the limit in memory.
-        dropped_bytes: How many came after that; they are in the console's log only.
+        written: What it wrote, as it came.
         exit_status: As the shell says it: 128 and the signal's number if a signal ended it.
         begun_ns, ended_ns: Host monotonic time at which the marks were read.
         mixed: Other things that the terminal printed may be in the output.
     """
 
-    output: bytes
-    dropped_bytes: int
+    written: Output
     exit_status: int
     begun_ns: int
     ended_ns: int
     mixed: bool = False
+
+    @property
+    def output(self) -> bytes:
+        """All of ``written``."""
+        return self.written.data()
 
 
 class _ShellReplacedError(Exception):
@@ -96,9 +100,14 @@ class Armed:
             await self._recover()
         return self._result()
 
+    @property
+    def written(self) -> Output:
+        """What it writes."""
+        return self._watch.output
+
     def output(self) -> bytes:
         """What it has written so far."""
-        return self._watch.output.data()
+        return self.written.data()
 
     async def stop(self) -> Ended | None:
         """Make it end: interrupt, quit, kill, and find the shell again; None if it had never begun.
@@ -221,8 +230,7 @@ class Armed:
         if decoder is not None and (rest := decoder.rest()):
             watch.output.append(rest)
         return Ended(
-            output=watch.output.data(),
-            dropped_bytes=watch.output.dropped_bytes,
+            written=watch.output,
             exit_status=status,
             begun_ns=begun_ns,
             ended_ns=time.monotonic_ns() if last is None else last.read_ns,
@@ -266,8 +274,7 @@ class ArmedDaemon(Armed):
         now_ns = time.monotonic_ns()
         collected = await shell.collect(self._number)
         return Ended(
-            output=collected.output.data(),
-            dropped_bytes=collected.output.dropped_bytes,
+            written=collected.output,
             exit_status=int(status) if status.isdigit() else _SIGKILL_STATUS,
             begun_ns=watch.hits.get("begin", told).read_ns,
             ended_ns=now_ns,

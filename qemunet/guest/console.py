@@ -139,6 +139,11 @@ class Console:
         """Type ``data``, without waiting; returns the host's monotonic time, in ns, at which it was handed over."""
         return self._terminal.queue(data)
 
+    @property
+    def heard_ns(self) -> int:
+        """Host monotonic time at which the guest last said something, in ns; 0 if never."""
+        return max(stream.read_ns for stream in self._streams)
+
     async def drained(self, limit_bytes: int = 0) -> None:
         """Wait until the guest has taken all that was written but ``limit_bytes``.
 

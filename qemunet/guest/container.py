@@ -15,11 +15,16 @@ import trio
 
 from qemunet.errors import GuestExitedError, HostError
 from qemunet.plan.model import GuestPlan
-from qemunet.process import ContainerInterface, ContainerStarter, Process, StartedContainer
+from qemunet.process import ContainerInterface, ContainerStarter, Process, StartedContainer, process_stat
 
 EndReason = Literal["reboot", "shutdown", "crash"]
 
 _TUNSETCARRIER = 0x400454E2
+#: ioctl that names a terminal's session; the termios module of Python 3.11 has no name for it.
+_TIOCGSID = 0x5429
+#: Where in process_stat, and how, a process shows that it ends: the kernel's PF_EXITING, a SIGKILL on its way.
+_STATE, _PARENT, _FLAGS, _PENDING = 0, 1, 6, 28
+_PF_EXITING, _SIGKILL_PENDING = 0x4, 1 << (signal.SIGKILL - 1)
 _END_TIMEOUT_S = 5.0
 # What the kernel makes of reboot(2) in a PID namespace.
 _REASONS: Mapping[int, EndReason] = {-signal.SIGHUP: "reboot", -signal.SIGINT: "shutdown"}
@@ -48,6 +53,22 @@ class Container:
         self.taps = dict(zip(native, started.taps, strict=True))
         self.writing = started.writing
         self.ended = trio.Event()
+        self._first = _first_process(started.consoles["control"])
+
+    def ending(self) -> bool:
+        """Whether it has ended, or certainly will: some microseconds' look at its PID 1.
+
+        Who calls reboot(2) in a container ends at once, with status 0, and PID 1 is killed just before that: whatever is
+        heard of the caller's end, PID 1 shows by then what is to become of it.
+        """
+        if self.ended.is_set() or self.process.returncode is not None:
+            return True
+        if self._first is None:
+            return False
+        stat = process_stat(self._first)
+        if stat is None or stat[_STATE] in "ZX":
+            return True
+        return bool(int(stat[_FLAGS]) & _PF_EXITING or int(stat[_PENDING]) & _SIGKILL_PENDING)
 
     async def wait_ended(self) -> EndReason:
         """Wait until it ends and return why: ``reboot``, ``shutdown`` or ``crash``."""
@@ -71,6 +92,16 @@ class Container:
             with suppress(OSError):
                 fcntl.ioctl(tap, _TUNSETCARRIER, struct.pack("i", 0))
         self.ended.set()
+
+
+def _first_process(terminal: int) -> int | None:
+    """What PID 1 is called outside: the parent of whoever leads a terminal's session; None if that cannot be seen."""
+    with suppress(OSError):
+        (leader,) = struct.unpack("i", fcntl.ioctl(terminal, _TIOCGSID, bytes(4)))
+        stat = process_stat(leader) if leader > 0 else None
+        if stat is not None and int(stat[_PARENT]) > 1:
+            return int(stat[_PARENT])
+    return None
 
 
 @asynccontextmanager

@@ -149,6 +149,11 @@ class QemuMachine:
         await self.ended.wait()
         return self._reason
 
+    def ending(self) -> bool:
+        """Whether it has ended, or certainly will."""
+        told = any(event.name in ("SHUTDOWN", "GUEST_PANICKED") for event in self.events)
+        return told or self.ended.is_set() or self.process.returncode is not None
+
     def exited_error(self) -> GuestExitedError:
         """The error that says how the machine ended; for after its end."""
         status = self.process.returncode

@@ -7,7 +7,7 @@ been armed must then be told to ``stop`` before the shell is used again.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 
@@ -40,6 +40,8 @@ class Shell:
         control: A synchronized second shell of the same guest, through which commands that ignore the keyboard are
             killed. Without it that goes over the same terminal, by a process beside each command.
         patience: Factor on all waiting times of the shell's own (a slow guest).
+        outlived: What ``outlived`` asks; without it every guest is taken to go on.
+        outputs: Makes what takes the output of a command.
 
     Attributes:
         directory: Where in the guest the shell keeps its pipe and the output of Daemons.
@@ -60,6 +62,8 @@ class Shell:
         stray: str = "",
         control: Shell | None = None,
         patience: float = 1.0,
+        outlived: Callable[[str], Awaitable[None]] | None = None,
+        outputs: Callable[[], Output] = Output,
     ) -> None:
         self.console = console
         self.node = console.node
@@ -75,6 +79,8 @@ class Shell:
         self._login = login
         self._stray = stray
         self._control = control
+        self._outlived = outlived
+        self._outputs = outputs
         self._name = f"qemunet-{secrets.token_hex(4)}"
         self._pid = 0
         self._hello = ""
@@ -192,7 +198,7 @@ class Shell:
             env: Variables added to its environment.
             stdin: What the command reads; None is /dev/null.
             daemon: It runs in the background, in a process group of its own.
-            output: Takes what the command writes; memory, up to a limit, if None.
+            output: Takes what the command writes; if None, as the shell was told.
 
         Raises:
             ValueError: the text cannot be delivered.
@@ -235,7 +241,16 @@ class Shell:
     def _watch(self, nonces: framing.Nonces, output: Output | None) -> Watch:
         decoder = None if self.encoding is None else Decoder(self.encoding, nonces.end.encode())
         names = {"armed": nonces.armed, "begin": nonces.begin, "end": nonces.end, "died": self._hello}
-        return self.console.watch(names, output=output, decoder=decoder)
+        return self.console.watch(names, output=output or self._outputs(), decoder=decoder)
+
+    async def outlived(self, command: str) -> None:
+        """For after the end of a command: return if the guest goes on.
+
+        Raises:
+            GuestExitedError: it goes down, or has gone.
+        """
+        if self._outlived is not None:
+            await self._outlived(command)
 
     async def _type(self, lines: Sequence[bytes]) -> bytes:
         """Type all but the last of the lines as fast as the terminal takes them; returns what is left to type."""

@@ -16,9 +16,10 @@ from typing import IO
 import trio
 
 from qemunet.errors import CommandFailed, GuestError
+from qemunet.guest.armed import Ended
 from qemunet.guest.framing import quote
 from qemunet.guest.output import FileOutput
-from qemunet.guest.shell import Ended, Shell
+from qemunet.guest.shell import Shell
 
 Told = Callable[[int, int | None], None]
 """Called with the bytes that have passed and their number in all, None where it is not known."""

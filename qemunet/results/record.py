@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +21,6 @@ from qemunet.process import process_alive, process_start_ticks
 
 SCHEMA = 1
 """Version of run.json's layout."""
-
-OUTPUT_INLINE_BYTES = 64 * 1024
-"""A command's output longer than this goes to a file of its own, named in tasks.jsonl."""
 
 
 class RunDirectory:
@@ -42,6 +40,7 @@ class RunDirectory:
         self._events = os.open(path / "events.jsonl", append, 0o644)
         self._tasks = os.open(path / "tasks.jsonl", append, 0o644)
         self._outputs = 0
+        self._lock = threading.Lock()
 
     @classmethod
     def create(cls, runs: Path, experiment: str, record: Mapping[str, Any]) -> RunDirectory:
@@ -110,20 +109,36 @@ class RunDirectory:
             line = {"event": kind, "simulation_s": simulation_s, "host_ns": host_ns, **values}
             _append(self._events, line)
 
-    def command(self, output: str, **values: Any) -> None:
-        """Append a command's line to tasks.jsonl; long output goes to a file of its own."""
+    def output_path(self, node: str) -> Path:
+        """Where the next long output goes: ``outputs/<number>-<node>.out``, in a folder that is there (any thread).
+
+        Raises:
+            OSError: the folder cannot be made.
+        """
+        (self.path / "outputs").mkdir(exist_ok=True)
+        with self._lock:
+            self._outputs += 1
+            return self.path / "outputs" / f"{self._outputs:05d}-{re.sub(r'[^A-Za-z0-9_-]', '_', node)}.out"
+
+    def command(self, output: bytes | Path, *, output_bytes: int, dropped_bytes: int = 0, **values: Any) -> None:
+        """Append a command's line to tasks.jsonl.
+
+        Args:
+            output: What it wrote, or the file of the directory that has it.
+            output_bytes: How long that is, without the line that marks a cut.
+            dropped_bytes: How much is missing.
+            values: Whatever else the line holds.
+        """
         if self._tasks < 0:
             return
-        raw = output.encode("utf-8", "surrogateescape")
-        if len(raw) <= OUTPUT_INLINE_BYTES:
-            _append(self._tasks, {**values, "output": output})
-            return
-        self._outputs += 1
-        node = re.sub(r"[^A-Za-z0-9_-]", "_", str(values.get("node", "node")))
-        name = f"outputs/{self._outputs:05d}-{node}.out"
-        (self.path / "outputs").mkdir(exist_ok=True)
-        (self.path / name).write_bytes(raw)
-        _append(self._tasks, {**values, "output": None, "output_path": name, "output_bytes": len(raw)})
+        if isinstance(output, Path):
+            values |= {"output": None, "output_path": str(output.relative_to(self.path))}
+        else:
+            values["output"] = output.decode("utf-8", "surrogateescape")
+        values["output_bytes"] = output_bytes
+        if dropped_bytes:
+            values |= {"cut": True, "dropped_bytes": dropped_bytes}
+        _append(self._tasks, values)
 
 
 def write_whole(path: Path, text: str) -> None:

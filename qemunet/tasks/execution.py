@@ -11,8 +11,8 @@ from qemunet.errors import CommandFailed, CommandTimeout, GuestError, TaskError
 from qemunet.tasks.protocols import Armed, Clock, Ended, Observer, Shell, TaskEvent
 from qemunet.tasks.task import Command, CompletedCommand, Daemon, Item
 
-#: How much of a failing command's output its message shows, in characters.
-_SHOWN = 600
+#: How much of a failing command's output its message shows.
+_SHOWN_BYTES = 600
 
 
 @dataclass
@@ -128,9 +128,12 @@ class Executor:
             if ended is None:
                 completed = await self.interrupt(running)
                 raise late(completed, timeout_s or 0.0)
+            await running.shell.outlived(running.item.text)
         except trio.Cancelled:
             if ended is None:
                 await self.interrupt(running)
+            else:
+                self._record("ended", running, ended)
             raise
         except GuestError as error:
             self._lost(running, error)
@@ -163,6 +166,7 @@ class Executor:
         with trio.CancelScope(shield=True):
             try:
                 ended = await running.armed.stop()
+                await running.shell.outlived("")
             except GuestError as error:
                 self._lost(running, error)
                 raise
@@ -174,6 +178,7 @@ class Executor:
         return replace(completed, exit_status=None, ended_s=None)
 
     def _record(self, kind: str, running: Running, ended: Ended | None) -> CompletedCommand:
+        (running.armed if ended is None else ended).written.close()
         completed = self._completed(running, ended, interrupted=kind != "ended")
         if running.fired_ns is not None and running.completed is None:
             running.completed = completed
@@ -182,6 +187,7 @@ class Executor:
 
     def _lost(self, running: Running, error: GuestError) -> None:
         if running.fired_ns is not None and running.completed is None:
+            running.armed.written.close()
             running.completed = self._completed(running, None, interrupted=True)
             self.note("lost", running=running, completed=running.completed, error=error.message)
 
@@ -191,17 +197,19 @@ class Executor:
         now_ns = time.monotonic_ns()
         fired_ns = now_ns if running.fired_ns is None else running.fired_ns
         begun_ns = ended.begun_ns if ended is not None else running.begun_ns
+        written = (running.armed if ended is None else ended).written
         return CompletedCommand(
             node=running.shell.node,
             command=running.item.text,
-            output_bytes=running.armed.output() if ended is None else ended.output,
+            written=written,
             exit_status=None if ended is None else ended.exit_status,
             fired_s=seconds(fired_ns),
             started_s=seconds(fired_ns if begun_ns is None else begun_ns),
             ended_s=seconds(now_ns if ended is None else ended.ended_ns),
-            dropped_bytes=0 if ended is None else ended.dropped_bytes,
+            dropped_bytes=written.dropped_bytes,
             interrupted=interrupted,
             daemon=isinstance(running.item, Daemon),
+            mixed=ended is not None and ended.mixed,
         )
 
 
@@ -213,10 +221,10 @@ def checked(item: Command, default: bool) -> bool:
 def failed(completed: CompletedCommand) -> CommandFailed:
     """The error of a command that returned another status than 0."""
     return CommandFailed(
-        f"{completed.node}: {_short(completed.command)!r} returned {completed.exit_status}{_tail(completed.output)}",
+        f"{completed.node}: {_short(completed.command)!r} returned {completed.exit_status}{_said(completed)}",
         node=completed.node,
         command=completed.command,
-        output=completed.output,
+        output=lambda: completed.output,
         exit_status=-1 if completed.exit_status is None else completed.exit_status,
     )
 
@@ -224,10 +232,10 @@ def failed(completed: CompletedCommand) -> CommandFailed:
 def late(completed: CompletedCommand, timeout_s: float) -> CommandTimeout:
     """The error of a command that did not end in its time."""
     return CommandTimeout(
-        f"{completed.node}: {_short(completed.command)!r} did not end within {timeout_s:g} s{_tail(completed.output)}",
+        f"{completed.node}: {_short(completed.command)!r} did not end within {timeout_s:g} s{_said(completed)}",
         node=completed.node,
         command=completed.command,
-        output=completed.output,
+        output=lambda: completed.output,
         timeout_s=timeout_s,
     )
 
@@ -237,8 +245,9 @@ def _short(text: str) -> str:
     return line if len(line) <= 120 else line[:117] + "..."
 
 
-def _tail(output: str) -> str:
-    text = output.strip()
+def _said(completed: CompletedCommand) -> str:
+    """The end of its output, for a message."""
+    text = completed.tail(2 * _SHOWN_BYTES).strip()
     if not text:
         return "; it wrote nothing"
-    return "; it wrote:\n" + (text if len(text) <= _SHOWN else "..." + text[-_SHOWN:])
+    return "; it wrote:\n" + (text if len(text) <= _SHOWN_BYTES else "..." + text[-_SHOWN_BYTES:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -11,16 +12,38 @@ import trio
 from qemunet.tasks.task import CompletedCommand
 
 
+class Written(Protocol):
+    """What a command has written: in memory while it is short, else in a file, up to a limit."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How much is kept."""
+
+    @property
+    def dropped_bytes(self) -> int:
+        """How much came beyond the limit."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if there is one with a name."""
+
+    def data(self, last_bytes: int | None = None) -> bytes:
+        """All of it, or its end; what is cut says so in its last line."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
 class Ended(Protocol):
     """How a command ended."""
 
     @property
-    def output(self) -> bytes:
+    def written(self) -> Written:
         """What it wrote."""
 
     @property
-    def dropped_bytes(self) -> int:
-        """How many bytes of a very long output are not in ``output``."""
+    def mixed(self) -> bool:
+        """Whether messages of the guest's kernel may be in it, which could not be told apart."""
 
     @property
     def exit_status(self) -> int:
@@ -50,7 +73,8 @@ class Armed(Protocol):
     async def stop(self) -> Ended | None:
         """Make it end, whatever it does; None if it had not begun. To be called in a shielded scope."""
 
-    def output(self) -> bytes:
+    @property
+    def written(self) -> Written:
         """What it has written so far."""
 
 
@@ -79,6 +103,9 @@ class Shell(Protocol):
         daemon: bool = False,
     ) -> Armed:
         """Deliver a command and type the line that runs it, without its newline."""
+
+    async def outlived(self, command: str) -> None:
+        """For after the end of a command (its text): return if the guest goes on, raise GuestExitedError if not."""
 
 
 class Firing(Protocol):

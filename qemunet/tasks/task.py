@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeGuard
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from qemunet.errors import TaskError
+
+if TYPE_CHECKING:
+    from qemunet.tasks.protocols import Written
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -80,20 +84,22 @@ class CompletedCommand:
     Attributes:
         node: Name of the guest.
         command: Its text.
-        output_bytes: Exactly what it wrote, standard output and error as they came.
+        written: What it wrote; a long output is in a file, and read only when it is asked for.
         exit_status: As a shell says it: 128 and the signal's number if a signal ended it. None for a Daemon that runs
             on, and where nobody knows because the guest is gone.
         fired_s: When the key stroke that started it was written.
         started_s: When the guest's word that it has begun was read.
         ended_s: When its end was read; None for a Daemon that runs on.
-        dropped_bytes: How much of a very long output is not in ``output_bytes`` but only in the console's log.
+        dropped_bytes: How much exceeded the limit on the length of outputs, and is only in the console's log; if any,
+            the last line of the output says so.
         interrupted: It was stopped before its end by a time-out, a failure elsewhere or a cancellation.
         daemon: It was a Daemon.
+        mixed: Messages of the guest's kernel may be in the output, and could not be told apart.
     """
 
     node: str
     command: str
-    output_bytes: bytes
+    written: Written | bytes = field(repr=False)
     exit_status: int | None
     fired_s: float
     started_s: float
@@ -101,11 +107,32 @@ class CompletedCommand:
     dropped_bytes: int = 0
     interrupted: bool = False
     daemon: bool = False
+    mixed: bool = False
+
+    @property
+    def output_bytes(self) -> bytes:
+        """Exactly what it wrote, standard output and error as they came; read anew each time if it is in a file."""
+        return self.written if isinstance(self.written, bytes) else self.written.data()
 
     @property
     def output(self) -> str:
         """``output_bytes`` as text: UTF-8, undecodable bytes by surrogateescape, no newline translated."""
         return self.output_bytes.decode("utf-8", "surrogateescape")
+
+    @property
+    def output_path(self) -> Path | None:
+        """The file that a long output is in; None for a short one."""
+        return None if isinstance(self.written, bytes) else self.written.path
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the output, in bytes; the line that marks a cut is not counted."""
+        return len(self.written) if isinstance(self.written, bytes) else self.written.size_bytes
+
+    def tail(self, last_bytes: int) -> str:
+        """The end of ``output``, of so many bytes, whatever its length."""
+        data = self.written[-last_bytes:] if isinstance(self.written, bytes) else self.written.data(last_bytes)
+        return data.decode("utf-8", "surrogateescape")
 
     @property
     def duration_s(self) -> float | None:

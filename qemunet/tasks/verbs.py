@@ -73,7 +73,7 @@ class GuestVerbs:
                 f"{completed.node}: {completed.command!r} returned 0 and should have failed",
                 node=completed.node,
                 command=completed.command,
-                output=completed.output,
+                output=lambda: completed.output,
                 exit_status=0,
             )
         return completed.output
@@ -96,22 +96,23 @@ class GuestVerbs:
         check_time("interval_s", interval_s)
         end = trio.current_time() + timeout_s
         text = command.text if isinstance(command, Command) else command
-        attempts, output, status = 0, "", "none ended"
+        attempts, status = 0, "none ended"
+        last: CompletedCommand | CommandTimeout | None = None
         while (left_s := end - trio.current_time()) > 0:
             attempts += 1
             try:
                 completed = await self.run(command, timeout_s=left_s)
             except CommandTimeout as error:
-                output = error.output
+                last = error
                 break
             if completed.exit_status == 0:
                 return completed.output
-            output, status = completed.output, f"the last returned {completed.exit_status}"
+            last, status = completed, f"the last returned {completed.exit_status}"
             await trio.sleep(min(interval_s, max(0.0, end - trio.current_time())))
         raise CommandTimeout(
             f"{self._shell.node}: {text!r} did not succeed within {timeout_s:g} s ({attempts} attempts, {status})",
             node=self._shell.node,
             command=text,
-            output=output,
+            output=lambda: last.output if last else "",
             timeout_s=timeout_s,
         )

@@ -228,6 +228,10 @@ class Testbed:
         """Wait until a command on a guest has been told that the guest has gone."""
         await self._lost.setdefault(node, trio.Event()).wait()
 
+    def has_noticed(self, node: str) -> bool:
+        """Whether a command on a guest has been told that the guest has gone."""
+        return node in self._lost and self._lost[node].is_set()
+
     def observe(self, event: TaskEvent) -> None:
         """Write what a Task or a verb did into events.jsonl, and each ended command into tasks.jsonl."""
         if event.kind == "lost" and event.node is not None:
@@ -242,7 +246,9 @@ class Testbed:
         ended = event.completed
         if ended is not None:
             self._record.command(
-                ended.output,
+                ended.output_path or ended.output_bytes,
+                output_bytes=ended.size_bytes,
+                dropped_bytes=ended.dropped_bytes,
                 task=event.task,
                 node=ended.node,
                 command=ended.command,
@@ -252,4 +258,5 @@ class Testbed:
                 ended_s=ended.ended_s,
                 interrupted=ended.interrupted,
                 daemon=ended.daemon,
+                **({"mixed": True} if ended.mixed else {}),
             )

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError, GuestExitedError
+from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError
 from qemunet.guest.configure import configuration_script
 from qemunet.guest.console import Console
 from qemunet.guest.container import open_container
 from qemunet.guest.images import ImageFiles
+from qemunet.guest.output import Output
 from qemunet.guest.qemu import open_qemu
 from qemunet.guest.shell import Shell
-from qemunet.plan.model import GuestPlan
+from qemunet.plan.model import GuestPlan, channel_device
 from qemunet.process import ContainerStarter, Spawner
-from qemunet.testbed.spares import SpareShells
+from qemunet.testbed.life import Life, Machine
+from qemunet.testbed.spares import SpareConsole, SpareShells
 
 BOOT_TIMEOUT_S = 30.0
 """A guest under KVM with a core of its own is up within this time, or never."""
@@ -38,47 +40,50 @@ class BootedGuest:
         plan: What it was built from.
         shell: Its command shell; ``shell.number`` is its console's number at the simulator.
         console_fd: Where the simulator types.
+        control: The shell beside it that helps it.
         spares: Further shells of it.
         taps: A container's interfaces, by number of the door.
-        ended: Waits until the guest has ended, and says why.
+        life: Whether it lives.
     """
 
     plan: GuestPlan
     shell: Shell
     console_fd: int
+    control: Shell
     spares: SpareShells
     taps: Mapping[int, int]
-    ended: Callable[[], Awaitable[GuestError]]
+    life: Life
 
+    def in_use(self) -> bool:
+        """Whether somebody waits on one of its shells."""
+        return self.shell.lock.locked() or self.spares.in_use()
 
-class Machine(Protocol):
-    """What a guest runs in: ``QemuMachine`` and ``Container``."""
-
-    @property
-    def consoles(self) -> Mapping[str, int]:
-        """Descriptors of its consoles: ``shell`` and ``control``."""
-
-    async def wait_ended(self) -> str:
-        """Wait until it ends and return why."""
-
-    def exited_error(self) -> GuestExitedError:
-        """The error that says how it ended; for after its end."""
+    async def watch(self) -> None:
+        """Watch that it does not hang, as ``Life.watch`` says; returns when it is gone."""
+        consoles = [self.shell.console, self.control.console]
+        await self.life.watch(self.control, lambda: [*consoles, *self.spares.opened], self.in_use)
 
 
 @dataclass(frozen=True)
 class _Terminals:
-    """A guest's own names of its consoles, and the command that starts a shell on a spare one."""
+    """A guest's own names of its consoles and channels, and the command that starts a shell on a spare one."""
 
     path: Callable[[int], str]
+    channel: Callable[[str], str]
     starting: Callable[[str], str]
 
 
 # See guest-images/README.md. The keeper of a console outlives this command.
 _MACHINE_TERMINALS = _Terminals(
     path=lambda index: f"/dev/hvc{index}",
+    channel=channel_device,
     starting=lambda path: f"setsid /etc/console {path.removeprefix('/dev/')} </dev/null >/dev/null 2>&1 &",
 )
-_CONTAINER_TERMINALS = _Terminals(path=lambda index: f"/dev/pts/{index}", starting=lambda path: "kill -USR1 1")
+_CONTAINER_TERMINALS = _Terminals(
+    path=lambda index: f"/dev/pts/{index}",
+    channel=lambda name: "",  # Its shells have it open.
+    starting=lambda path: "kill -USR1 1",
+)
 
 
 class GuestStarter(Spawner, ContainerStarter, Protocol):
@@ -108,6 +113,7 @@ async def open_guest(
     directory: Path,
     configure: Configure,
     warn: Callable[[str], None],
+    outputs: Callable[[], Output],
 ) -> AsyncIterator[BootedGuest]:
     """Start a guest and wait until it is up and configured; leaving ends it.
 
@@ -122,6 +128,7 @@ async def open_guest(
         directory: The run's.
         configure: The experiment's word on the guest's configuration.
         warn: Told what the guest lacks on this computer.
+        outputs: Makes what takes the output of a command.
 
     Raises:
         GuestExitedError: it ended while it booted.
@@ -149,20 +156,32 @@ async def open_guest(
                 )
             )
 
-        async def explain() -> GuestError:
-            await machine.wait_ended()
-            return machine.exited_error()
-
+        life = Life(plan.node, machine, patience)
         consoles = {}
         # The consoles are closed before the machine, which owns their descriptors.
         for name, suffix in (("control", ".control"), ("shell", "")):
             log = directory / "console" / f"{plan.node}{suffix}.log"
-            console = Console(machine.consoles[name], node=plan.node, log=log, explain=explain)
+            console = Console(
+                machine.consoles[name],
+                channel=machine.channels[name],
+                node=plan.node,
+                log=log,
+                explain=life.ended,
+            )
             consoles[name] = await stack.enter_async_context(console)
         terminals = _CONTAINER_TERMINALS if plan.type == "container" else _MACHINE_TERMINALS
-        control = Shell(consoles["control"], patience=patience)
+        control = Shell(consoles["control"], channel=terminals.channel("control"), patience=patience)
         # What left-behind processes write goes to the control console, and so to its log and no other command's output.
-        shell = Shell(consoles["shell"], number=number, stray=terminals.path(1), control=control, patience=patience)
+        shell = Shell(
+            consoles["shell"],
+            number=number,
+            channel=terminals.channel("shell"),
+            stray=terminals.path(1),
+            control=control,
+            patience=patience,
+            outlived=life.outlived,
+            outputs=outputs,
+        )
         try:
             for each in (control, shell):
                 await each.synchronize(BOOT_TIMEOUT_S * patience)
@@ -178,16 +197,21 @@ async def open_guest(
             await _configure(shell, "the experiment's configure()", wanted)
         spares = SpareShells(
             plan.node,
-            {terminals.path(index): fd for index, fd in enumerate(machine.consoles.values()) if index > 1},
+            [
+                SpareConsole(terminals.path(index), fd, machine.channels[name], terminals.channel(name))
+                for index, (name, fd) in enumerate(machine.consoles.items())
+                if index > 1
+            ],
             starting=terminals.starting,
             stray=terminals.path(1),
             control=control,
             stack=stack,
             directory=directory / "console",
-            explain=explain,
+            life=life,
+            outputs=outputs,
             patience=patience,
         )
-        yield BootedGuest(plan, shell, machine.consoles["shell"], spares, taps, explain)
+        yield BootedGuest(plan, shell, machine.consoles["shell"], control, spares, taps, life)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import trio
 
-from qemunet.errors import ExperimentError, QemunetError
+from qemunet.errors import ExperimentError, GuestError, QemunetError
 from qemunet.experiment import Experiment
 from qemunet.guest.accel import AccelChoice, choose_accel
 from qemunet.guest.images import ImageFiles, image_files
+from qemunet.guest.output import LIMIT_BYTES, Output
 from qemunet.host.doctor import check_requirements, require
 from qemunet.host.facts import host_facts
 from qemunet.host.run_init import RunInit, open_run_init
@@ -31,6 +32,7 @@ from qemunet.testbed.clock import SimulationClock
 from qemunet.testbed.guests import BootedGuest, open_guest, patience_of
 from qemunet.testbed.lifetimes import Lifetimes, open_lifetimes
 from qemunet.topology import Topology
+from qemunet.units import parse_size_bytes
 
 CLOSE_DEADLINE_S = 30.0
 """Daemons and the simulator have stopped within this time; what has not is killed with the Run's init."""
@@ -74,8 +76,10 @@ async def open_testbed(
             nursery.start_soon(_watch_simulation, simulation)
             for guest in booted.values():
                 nursery.start_soon(_watch_guest, guest, bed, builder)
+                nursery.start_soon(guest.watch)
             try:
                 yield bed
+                await _check_all_live(booted, bed, builder)
             finally:
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_DEADLINE_S):
@@ -94,12 +98,27 @@ async def _watch_guest(guest: BootedGuest, bed: Testbed, builder: _Builder) -> N
 
     Whoever runs a command on it gets the same error from that, and may go on without the guest.
     """
-    error = await guest.ended()
-    builder.event("guest-exited", node=guest.plan.node, message=error.message)
+    error = await guest.life.ended()
+    builder.exited(guest.plan.node, error)
     with trio.move_on_after(NOTICE_S):
         await bed.noticed(guest.plan.node)
         return
     raise error
+
+
+async def _check_all_live(booted: Mapping[str, BootedGuest], bed: Testbed, builder: _Builder) -> None:
+    """For the end of an experiment: a guest that went down with the last command is an end of the run like any other.
+
+    Raises:
+        GuestExitedError: one has, and nobody was told.
+    """
+    for name, guest in booted.items():
+        if guest.life.ending():
+            with trio.move_on_after(CLOSE_DEADLINE_S):
+                error = await guest.life.ended()
+                builder.exited(name, error)
+                if not bed.has_noticed(name):
+                    raise error
 
 
 class _Builder:
@@ -123,10 +142,19 @@ class _Builder:
         self.machines = [guest for guest in plan.guests if guest.type == "qemu"]
         self.images: dict[tuple[str, str], ImageFiles] = {}
         self.accels: dict[tuple[str, str], AccelChoice] = {}
+        self._exited: set[str] = set()
+        limit = plan.options.get("output_limit")
+        self._output_limit_bytes = LIMIT_BYTES if limit is None else parse_size_bytes(limit)
 
     def event(self, kind: str, **values: Any) -> None:
         """Record what happens outside of simulation time."""
         self.directory.event(kind, simulation_s=None, host_ns=time.monotonic_ns(), **values)
+
+    def exited(self, node: str, error: GuestError) -> None:
+        """Record the end of a guest, once."""
+        if node not in self._exited:
+            self._exited.add(node)
+            self.event("guest-exited", node=node, message=error.message, reason=getattr(error, "reason", None))
 
     async def prepare(self) -> None:
         """Everything that needs no process of the run: requirements, images, accelerators, host.json."""
@@ -222,6 +250,9 @@ class _Builder:
                     directory=self.directory.path,
                     configure=self._configure,
                     warn=self._warn,
+                    outputs=partial(
+                        Output, partial(self.directory.output_path, guest.node), limit_bytes=self._output_limit_bytes
+                    ),
                 )
             )
         finally:

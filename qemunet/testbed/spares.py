@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
-from qemunet.errors import GuestError
 from qemunet.guest.console import Console
+from qemunet.guest.output import Output
 from qemunet.guest.shell import Shell
+from qemunet.testbed.life import Life
+
+
+@dataclass(frozen=True)
+class SpareConsole:
+    """A console that stands ready.
+
+    Attributes:
+        tty: The guest's name of its terminal.
+        descriptor: Ours of that.
+        channel: Our descriptor of the channel beside it.
+        channel_device: As ``Shell`` takes it.
+    """
+
+    tty: str
+    descriptor: int
+    channel: int
+    channel_device: str
 
 
 class SpareShells:
@@ -18,40 +37,52 @@ class SpareShells:
 
     Args:
         node: The guest's name.
-        consoles: Our descriptors, by the guest's name of the terminal.
+        consoles: Those that there are.
         starting: The command that makes the guest start a shell on a terminal, by the terminal's name.
         stray: Terminal of the guest that takes what left-behind processes write.
         control: Its control shell, which starts the others.
         stack: What is opened here is closed with it, before the guest.
         directory: Of the consoles' logs.
-        explain: Says why the guest has gone.
+        life: Whether the guest lives.
+        outputs: Makes what takes the output of a command.
         patience: Factor on our own time-outs.
+
+    Attributes:
+        opened: The consoles that a shell was started on.
     """
 
     def __init__(
         self,
         node: str,
-        consoles: Mapping[str, int],
+        consoles: Sequence[SpareConsole],
         *,
         starting: Callable[[str], str],
         stray: str,
         control: Shell,
         stack: AsyncExitStack,
         directory: Path,
-        explain: Callable[[], Awaitable[GuestError]],
+        life: Life,
+        outputs: Callable[[], Output],
         patience: float,
     ) -> None:
         self._node = node
-        self._consoles = dict(consoles)
+        self._consoles = list(consoles)
         self._starting = starting
         self._stray = stray
         self._control = control
         self._stack = stack
         self._directory = directory
-        self._explain = explain
+        self._life = life
+        self._outputs = outputs
         self._patience = patience
         self._idle: list[Shell] = []
         self._room = trio.Semaphore(len(consoles))
+        self._all = len(consoles)
+        self.opened: list[Console] = []
+
+    def in_use(self) -> bool:
+        """Whether somebody has one, or waits for it."""
+        return self._room.value < self._all
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Shell]:
@@ -68,12 +99,21 @@ class SpareShells:
                 self._idle.append(shell)
 
     async def _start(self) -> Shell:
-        tty, descriptor = self._consoles.popitem()
-        log = self._directory / f"{self._node}.{tty.removeprefix('/dev/').replace('/', '')}.log"
-        console = Console(descriptor, node=self._node, log=log, explain=self._explain)
+        spare = self._consoles.pop()
+        log = self._directory / f"{self._node}.{spare.tty.removeprefix('/dev/').replace('/', '')}.log"
+        console = Console(spare.descriptor, channel=spare.channel, node=self._node, log=log, explain=self._life.ended)
         await self._stack.enter_async_context(console)
+        self.opened.append(console)
         async with self._control.lock:
-            armed = await self._control.arm(self._starting(tty))
+            armed = await self._control.arm(self._starting(spare.tty))
             armed.fire()
             await armed.ended()
-        return Shell(console, control=self._control, stray=self._stray, patience=self._patience)
+        return Shell(
+            console,
+            channel=spare.channel_device,
+            control=self._control,
+            stray=self._stray,
+            patience=self._patience,
+            outlived=self._life.outlived,
+            outputs=self._outputs,
+        )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from qemunet.topology import keys
-from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
+from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,7 @@ OPTIONS: Keys = {
     "lag_p99": Key("time", "99 % of the events may run so late.", parse_time_ns),
     "lag_max": Key("time", "No event may run later.", parse_time_ns),
     "door_drops": Key("share", "Share of frames that the doors may drop.", parse_share),
+    "output_limit": Key("size", "Output of one command that is kept.", parse_size_bytes),
     "start_skew": Key("time", "Commands of a Task may start so far apart.", parse_time_ns),
 }
 

@@ -8,16 +8,17 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
-from qemunet.guest.console import Console
 from qemunet.guest.armed import Ended
+from qemunet.guest.console import Console
 from qemunet.guest.framing import CHANNEL_FD
+from qemunet.guest.output import Output
 from qemunet.guest.shell import Shell
 
 #: A new shell in a session of its own whenever the last one has died, as the init of a guest does it.
@@ -43,16 +44,16 @@ class Terminal:
 def _start(argv: Sequence[str], slave: int, channel: int | None, *, session: bool) -> subprocess.Popen[bytes]:
     # An environment that says nothing of where the tests run, as a guest's does.
     environment = {"PATH": os.environ["PATH"], "HOME": "/", "TERM": "dumb"}
+    if channel is not None:
+        argv = ["sh", "-c", f'exec "$@" {CHANNEL_FD}<&2 2>&1', "sh", *argv]
     return subprocess.Popen(
         argv,
         stdin=slave,
         stdout=slave,
-        stderr=slave,
+        stderr=slave if channel is None else channel,
         start_new_session=session,
         env=environment,
         cwd="/",
-        pass_fds=() if channel is None else (channel, CHANNEL_FD),
-        preexec_fn=None if channel is None else lambda: os.dup2(channel, CHANNEL_FD) and None,
     )
 
 
@@ -84,6 +85,7 @@ async def open_terminal(
     channel: bool = False,
     noisy: bool = False,
     control: Shell | None = None,
+    outputs: Callable[[], Output] = Output,
 ) -> AsyncIterator[Terminal]:
     """A shell on a new terminal.
 
@@ -105,7 +107,9 @@ async def open_terminal(
     try:
         end = None if ours is None else ours.fileno()
         async with Console(master, node=node, log=directory / f"{node}.log", channel=end, noisy=noisy) as console:
-            shell = Shell(console, number=number, sh=sh, channel="" if channel else None, control=control)
+            shell = Shell(
+                console, number=number, sh=sh, channel="" if channel else None, control=control, outputs=outputs
+            )
             name = shell._name
             await shell.synchronize()
             directory_in_guest = shell.directory

@@ -14,7 +14,6 @@ import pytest
 from qemunet.errors import HostError
 from qemunet.results.fidelity import Limits, Measured, judge, limits_from_options
 from qemunet.results.record import (
-    OUTPUT_INLINE_BYTES,
     RunDirectory,
     cut_runs,
     mark_interrupted,
@@ -69,14 +68,18 @@ def test_a_run_whose_process_is_gone_reads_as_interrupted(tmp_path: Path) -> Non
 def test_long_and_undecodable_output(tmp_path: Path) -> None:
     run = create(tmp_path)
     raw = bytes(range(256))
-    run.command(raw.decode("utf-8", "surrogateescape"), node="a", command="x")
-    long = "y" * (OUTPUT_INLINE_BYTES + 1)
-    run.command(long, node="a", command="y")
+    run.command(raw, output_bytes=256, node="a", command="x")
+    path = run.output_path("a")
+    path.write_bytes(raw)
+    run.command(path, output_bytes=250, dropped_bytes=7, node="a", command="y")
+    assert run.output_path("b/../c") == run.path / "outputs" / "00002-b____c.out"
     run.end("passed")
-    short_line, long_line = map(json.loads, (run.path / "tasks.jsonl").read_text().splitlines())
-    assert short_line["output"].encode("utf-8", "surrogateescape") == raw
-    assert long_line["output"] is None
-    assert (run.path / long_line["output_path"]).read_text() == long
+    short, long = map(json.loads, (run.path / "tasks.jsonl").read_text().splitlines())
+    assert short["output"].encode("utf-8", "surrogateescape") == raw
+    assert (short["output_bytes"], "cut" in short, "output_path" in short) == (256, False, False)
+    assert (long["output"], long["output_path"], long["output_bytes"]) == (None, "outputs/00001-a.out", 250)
+    assert (long["cut"], long["dropped_bytes"]) == (True, 7)
+    assert (run.path / long["output_path"]).read_bytes() == raw
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import pytest
 import trio
 
 from qemunet.errors import GuestExitedError
+from qemunet.guest.armed import Ended
 from qemunet.guest.console import Console
 from qemunet.guest.qemu import open_qemu
-from qemunet.guest.shell import Ended, Shell
+from qemunet.guest.shell import Shell
+from qemunet.plan.model import channel_device
 from tests.qemu.support import ARCHES, BOOT_DEADLINE_S, guest_plan, tiny
 from tests.spawner import LocalSpawner
 
@@ -50,12 +52,20 @@ def test_a_shell_on_a_guest(arch: str, tmp_path: Path) -> None:
 
             consoles = {
                 name: await stack.enter_async_context(
-                    Console(machine.consoles[name], node="a", log=tmp_path / f"{name}.log", explain=explain)
+                    Console(
+                        machine.consoles[name],
+                        channel=machine.channels[name],
+                        node="a",
+                        log=tmp_path / f"{name}.log",
+                        explain=explain,
+                    )
                 )
                 for name in ("shell", "control")
             }
-            control = Shell(consoles["control"], patience=5)
-            shell = Shell(consoles["shell"], patience=5, stray="/dev/hvc1", control=control)
+            control = Shell(consoles["control"], channel=channel_device("control"), patience=5)
+            shell = Shell(
+                consoles["shell"], channel=channel_device("shell"), patience=5, stray="/dev/hvc1", control=control
+            )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(control.synchronize, BOOT_DEADLINE_S)
                 nursery.start_soon(shell.synchronize, BOOT_DEADLINE_S)

@@ -17,10 +17,11 @@ import pytest
 import trio
 
 from qemunet.errors import GuestError, HostError
+from qemunet.guest.armed import Ended
 from qemunet.guest.configure import configuration_script
 from qemunet.guest.console import Console
 from qemunet.guest.container import Container, open_container
-from qemunet.guest.shell import Ended, Shell
+from qemunet.guest.shell import Shell
 from qemunet.host.leftovers import running_runs
 from qemunet.host.run_init import RunInit
 from qemunet.plan import make_plan
@@ -74,10 +75,12 @@ def in_box(body: Callable[[Box], Awaitable[None]], directory: Path, *, plan: Gue
 
             for name in ("shell", "control"):
                 log = directory / f"{name}.log"
-                consoles[name] = Console(container.consoles[name], node="box", log=log, explain=explain)
+                consoles[name] = Console(
+                    container.consoles[name], channel=container.channels[name], node="box", log=log, explain=explain
+                )
             async with consoles["control"], consoles["shell"]:
-                control = Shell(consoles["control"])
-                box = Box(container, Shell(consoles["shell"], control=control), control)
+                control = Shell(consoles["control"], channel="")
+                box = Box(container, Shell(consoles["shell"], channel="", control=control), control)
                 await control.synchronize()
                 await box.shell.synchronize()
                 await box.output(configuration_script(wanted))
