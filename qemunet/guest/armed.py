@@ -151,13 +151,17 @@ class Armed:
 
     def _decided(self) -> bool:
         """Whether the shell has said that it runs, or that it does not."""
-        return bool(self._watch.hits.keys() & {"begin", "end", "died"})
+        return bool(self._watch.hits.keys() & {"begin", "end"})
 
     async def _decision(self) -> None:
-        """Wait until that is decided."""
+        """Wait until that is decided, or the shell has died before it was."""
         while not self._decided():
             if self._watch.error is not None:
                 raise self._watch.error
+            if "died" in self._watch.hits:
+                # The terminal may be ahead of the channel.
+                await self._flushed()
+                return
             await self._watch.changed()
         await trio.lowlevel.checkpoint()
 
@@ -207,14 +211,20 @@ class Armed:
         """Read what a command has written whose shell has died, and find another shell."""
         shell, watch = self._shell, self._watch
         with trio.CancelScope(shield=True):
-            if "probe" not in watch.hits and "died" in watch.hits:
-                shell.type_flush(watch)
-            with trio.move_on_after(shell.grace_s / 2):
-                while "flush" not in watch.hits and not (watch.decoder and watch.decoder.complete):
-                    if watch.error is not None:
-                        break
-                    await watch.changed()
+            if "probe" in watch.hits or "died" in watch.hits:
+                await self._flushed()
             await shell.synchronize(shell.reply_s)
+
+    async def _flushed(self) -> None:
+        """Wait for the last that a dead shell's command wrote, as long as something can still come."""
+        shell, watch = self._shell, self._watch
+        if "flush" not in watch.names.values():
+            shell.type_flush(watch)
+        with trio.move_on_after(shell.grace_s):
+            while "flush" not in watch.hits and not (watch.decoder and watch.decoder.complete):
+                if watch.error is not None:
+                    return
+                await watch.changed()
 
     def _result(self) -> Ended:
         watch = self._watch
@@ -284,7 +294,7 @@ class ArmedDaemon(Armed):
     def _decided(self) -> bool:
         """Whether it runs and the shell has said which process it is, in either order, or that it does not."""
         hits = self._watch.hits
-        return "died" in hits or ("end" in hits and ("begin" in hits or hits["end"].words == ("-",)))
+        return "end" in hits and ("begin" in hits or hits["end"].words == ("-",))
 
     async def _signal(self, signal: str, pid: str) -> str:
         """Send a signal and wait; returns the exit status, ``gone`` if there is none, or ``-`` if it still runs."""

@@ -72,7 +72,8 @@ q_l='{stray}'
 [ -w "$q_l" ] || q_l=/dev/null
 for q_d in /dev/shm /run /tmp /dev; do q_d=$q_d/{directory}; [ -d "$q_d" ] || mkdir -m 700 "$q_d" && break; done
 q_p= q_k= q_m= q_t= q_c= q_u={sentinel}
-[ -f "$q_d/p" ] && read -r q_p <"$q_d/p" && [ "/proc/$q_p/fd/0" -ef "$q_d/f" ] && kill -9 "$q_p"
+for q_1 in /proc/[0-9]*; do
+ [ "$q_1/fd/0" -ef "$q_d/f" ] || [ "$q_1/fd/1" -ef "{device}" ] && kill -9 "${{q_1#/proc/}}"; done
 {channel}
 {encoder}
 [ "$q_u" ] && {{ rm -f "$q_d/w"; mkfifo "$q_d/w"; exec 7<>"$q_d/w"; }}
@@ -84,7 +85,7 @@ q_y() {{
  q_p=
  mkfifo "$q_d/f"
  [ "$q_c" ] || {{ if [ -p "$q_d/f" ]
- then cat <>"$q_d/f" >&3 4>&- 6>&- 7>&- & q_p=$!; exec 4>"$q_d/f"; echo "$q_p" >"$q_d/p"
+ then cat <>"$q_d/f" >&3 4>&- 6>&- 7>&- & q_p=$!; exec 4>"$q_d/f"
  else exec 4>&3; fi; }}
  set -- /proc/[0-9]*; q_k=" $* "
 }}
@@ -211,8 +212,12 @@ def set_up(
     if channel is None:
         opening = "exec 3>&6"
     elif channel:
-        # Only one process at a time can have it open; those that had it before are ending.
-        opening = f'until ( : 3<>{channel} ) || [ "$q_t" = xxxxxxxxxxxxxxxx ]; do q_t=x$q_t; done; exec 3<>{channel}'
+        # Only one process at a time can have it open; those that had it before are ending. A shell would end at an
+        # exec that fails.
+        opening = (
+            f'until ( : 3<>{channel} ) || [ "${{#q_t}}" -gt 50 ]; do q_t=x$q_t; done; '
+            f'[ "${{#q_t}}" -gt 50 ] || exec 3<>{channel}; q_t='
+        )
     else:
         opening = ""
     return (
@@ -223,6 +228,7 @@ def set_up(
             stray=stray,
             directory=directory,
             channel=opening,
+        device=channel or "",
             encoder=_ENCODER if encoded else "",
             sentinel="y" if sentinel else "",
         )

@@ -316,10 +316,9 @@ class Shell:
 
     def type_flush(self, watch: Watch) -> None:
         """Let a fresh shell send what is still in the last one's pipe, and the mark ``flush`` behind it."""
-        if watch.decoder is None:
-            nonce = framing.new_nonce()
-            watch.add("flush", nonce)
-        else:
+        nonce = framing.new_nonce()
+        watch.add("flush", nonce)
+        if watch.decoder is not None:
             nonce = next(nonce.decode() for nonce, name in watch.names.items() if name == "end")
         self.console.write(framing.flush(nonce, directory=self.directory, encoded=watch.decoder is not None))
 
