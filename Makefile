@@ -39,9 +39,11 @@ format: setup
 sanitize: setup
 	scripts/sanitize
 
-# How far apart commands start on 10 guests, beside pexpect and a bare C loop.
+# How far apart commands start on 10 containers and on 10 machines, and what running one costs, beside pexpect and a bare
+# C loop. For a short one: make bench-skew TASKS=100
+TASKS ?= 1000
 bench-skew: setup
-	$(BIN)/python benchmarks/skew.py
+	$(BIN)/python benchmarks/skew.py --tasks $(TASKS)
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

@@ -94,7 +94,12 @@ class Simulation:
         await self._request(Type.ATTACH_DOOR, messages.pack_number(number), fd)
 
     async def attach_console(self, number: int, fd: int) -> None:
-        """Give the worker a descriptor that types at a guest's console; our ``fd`` stays ours to close."""
+        """Give the worker a descriptor that types at a guest's console; our ``fd`` stays ours to close.
+
+        Args:
+            number: Of the console; a second one replaces the first.
+            fd: A stream socket, or a terminal's master, which firing makes non-blocking for all who share it.
+        """
         await self._request(Type.ATTACH_CONSOLE, messages.pack_number(number), fd)
 
     async def start(self) -> int:
@@ -105,7 +110,8 @@ class Simulation:
     async def fire(self, consoles: Sequence[int], at_ns: int | None = None) -> Firing:
         """Type a newline at consoles, by one event at a simulation time; None is as soon as possible.
 
-        Returns when it was done. A console that takes nothing does not hold up the others.
+        Returns when it was done. A console that takes nothing does not hold up the others. A blank is typed at each
+        console first, to wake its reader: the line that stands there has to bear it.
         """
         replies = await self._request(Type.FIRE, messages.pack_fire(at_ns or 0, consoles))
         fired = messages.unpack_fired(replies[-1].body)

@@ -133,7 +133,10 @@ class Clock(Protocol):
         """Wait until a simulation time."""
 
     async def fire(self, consoles: Sequence[int], *, at_s: float | None) -> Firing:
-        """Write one newline to each console, in one event at a simulation time, or as soon as possible."""
+        """Type a newline at each console, in one event at a simulation time, or as soon as possible.
+
+        Blanks may precede it: an armed line bears them at its end.
+        """
 
 
 @dataclass(frozen=True)

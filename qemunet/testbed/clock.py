@@ -41,7 +41,7 @@ class SimulationClock:
         await trio.sleep(max(0.0, at_s - self.now_s()))
 
     async def fire(self, consoles: Sequence[int], *, at_s: float | None) -> _Firing:
-        """Let the simulator write one newline to each console, in one event.
+        """Let the simulator type a newline at each console, in one event.
 
         Raises:
             ConsoleError: one of them takes nothing.

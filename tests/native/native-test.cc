@@ -19,11 +19,15 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <functional>
 #include <iostream>
 #include <poll.h>
+#include <pty.h>
 #include <random>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <thread>
 
 using namespace ns3;
@@ -330,42 +334,106 @@ TestRandomMessages(unsigned count)
     });
 }
 
-/** Firing, among consoles one that nobody reads. */
+/** A terminal: where the simulation types, and where the guest reads. */
+struct Terminal
+{
+    Terminal()
+    {
+        int master;
+        int slave;
+        termios raw{};
+        ::cfmakeraw(&raw);
+        CHECK(::openpty(&master, &slave, nullptr, &raw, nullptr) == 0);
+        theirs = UniqueFd(master);
+        ours = UniqueFd(slave);
+    }
+
+    /** Type until it takes no more, and leave the descriptor blocking. */
+    void Fill() const
+    {
+        CHECK(::fcntl(theirs.Get(), F_SETFL, O_RDWR | O_NONBLOCK) == 0);
+        int moved = 0;
+        // The kernel moves what was typed to the guest's end in its own time, up to 4,095 bytes,
+        // which makes room again.
+        do
+        {
+            CHECK(::ioctl(ours.Get(), FIONREAD, &moved) == 0);
+            while (::write(theirs.Get(), "x", 1) > 0)
+            {
+            }
+        } while (moved < 4095);
+        CHECK(::fcntl(theirs.Get(), F_SETFL, O_RDWR) == 0);
+    }
+
+    UniqueFd ours;   //!< The guest's end.
+    UniqueFd theirs; //!< The simulation's end.
+};
+
+/** Fire consoles and return what became of each. */
+std::vector<FiredConsole>
+Fire(const Controller& controller, int64_t atNs, const std::vector<uint32_t>& numbers)
+{
+    ControlWriter writer(ControlType::FIRE, 6);
+    writer.Add(FireBody{atNs, static_cast<uint32_t>(numbers.size())});
+    for (uint32_t number : numbers)
+    {
+        writer.Add(number);
+    }
+    controller.Send(writer.Take());
+    std::vector<std::byte> reply = controller.Await(ControlType::FIRED);
+    std::vector<FiredConsole> fired(numbers.size());
+    CHECK(reply.size() ==
+          sizeof(ControlHeader) + sizeof(FiredBody) + fired.size() * sizeof(FiredConsole));
+    std::memcpy(fired.data(),
+                reply.data() + sizeof(ControlHeader) + sizeof(FiredBody),
+                fired.size() * sizeof(FiredConsole));
+    return fired;
+}
+
+/** Firing, among consoles two that nobody reads and one whose guest has gone. */
 void
 TestFire()
 {
     auto network = MakePair(false, {});
     RunWith(*network, [&](const Controller& controller) {
-        std::vector<Pair> consoles;
-        for (uint32_t number = 0; number < 20; ++number)
+        std::vector<Pair> sockets;
+        std::vector<Terminal> terminals(10);
+        std::vector<uint32_t> numbers;
+        for (uint32_t index = 0; index < 10; ++index)
         {
-            consoles.emplace_back(SOCK_STREAM);
-            controller.Attach(ControlType::ATTACH_CONSOLE, number, consoles.back().theirs.Get());
+            sockets.emplace_back(SOCK_STREAM);
+            controller.Attach(ControlType::ATTACH_CONSOLE, 2 * index, sockets.back().theirs.Get());
+            controller.Attach(ControlType::ATTACH_CONSOLE,
+                              2 * index + 1,
+                              terminals[index].theirs.Get());
+            numbers.insert(numbers.end(), {2 * index, 2 * index + 1});
         }
         std::vector<char> full(4096);
-        while (::send(consoles[3].theirs.Get(), full.data(), full.size(), MSG_DONTWAIT) > 0)
+        while (::send(sockets[1].theirs.Get(), full.data(), full.size(), MSG_DONTWAIT) > 0)
         {
         }
+        terminals[1].Fill();
+        sockets[2].ours = UniqueFd();
         controller.Start();
-        ControlWriter writer(ControlType::FIRE, 6);
-        writer.Add(FireBody{5'000'000, 20});
-        for (uint32_t number = 0; number < 20; ++number)
-        {
-            writer.Add(number);
-        }
-        controller.Send(writer.Take());
-        std::vector<std::byte> fired = controller.Await(ControlType::FIRED);
         int64_t last = 0;
-        for (uint32_t number = 0; number < 20; ++number)
+        for (int64_t round = 0; round < 1000; ++round)
         {
-            FiredConsole console;
-            std::memcpy(&console,
-                        fired.data() + sizeof(ControlHeader) + sizeof(FiredBody) +
-                            number * sizeof(console),
-                        sizeof(console));
-            CHECK(console.console == number && (console.error != 0) == (number == 3) &&
-                  console.writtenNs >= last);
-            last = console.writtenNs;
+            std::vector<FiredConsole> fired = Fire(controller, round == 0 ? 5'000'000 : 0, numbers);
+            for (uint32_t number : numbers)
+            {
+                const FiredConsole& console = fired[number];
+                int expected = number / 2 == 1 ? EAGAIN : number == 4 ? EPIPE : 0;
+                CHECK(console.console == number && console.error == expected &&
+                      console.writtenNs >= last);
+                last = console.writtenNs;
+                int guest = number % 2 == 0 ? sockets[number / 2].ours.Get()
+                                            : terminals[number / 2].ours.Get();
+                for (char key : {' ', '\n'})
+                {
+                    char seen = key;
+                    CHECK(expected != 0 || (::read(guest, &seen, 1) == 1 && seen == key));
+                }
+            }
         }
     });
 }
@@ -392,8 +460,8 @@ TestStockSimulator()
             controller.Await(ControlType::FIRED);
             controller.Synchronize();
         }
-        char newlines[4];
-        CHECK(::recv(console.ours.Get(), newlines, sizeof(newlines), 0) == 3);
+        char typed[7];
+        CHECK(::recv(console.ours.Get(), typed, sizeof(typed), 0) == 6);
     });
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import socket
 import time
@@ -51,7 +50,7 @@ def test_fire_writes_to_all_consoles_in_order(tmp_path: Path, simulator: str) ->
             assert list(firing.written_ns) == sorted(firing.written_ns)
             assert firing.written_ns[0] >= origin_ns + at_ns
             for sock in ours:
-                assert sock.recv(10) == b"\n"
+                assert sock.recv(10) == b" \n"
             report = await simulation.stop()
             assert report.counters.lag.count > 0
             assert report.scheduling.policy in ("SCHED_FIFO", "SCHED_OTHER")
@@ -69,26 +68,7 @@ def test_fire_as_soon_as_possible_and_too_late(tmp_path: Path) -> None:
             late = await simulation.fire([0], 1)
             assert late.late
             assert late.at_ns >= now.at_ns > 0
-            assert ours.recv(10) == b"\n\n"
-
-    trio.run(main)
-
-
-def test_a_full_console_does_not_stall_the_others(tmp_path: Path) -> None:
-    async def main() -> None:
-        ours, theirs = consoles(3)
-        theirs[1].setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while theirs[1].send(bytes(4096)):
-                pass
-        # The descriptors' own mode does not matter.
-        theirs[1].setblocking(True)
-        async with simulate(plan(wire()), tmp_path) as (simulation, _):
-            for number, sock in enumerate(theirs):
-                await simulation.attach_console(number, sock.fileno())
-            firing = await simulation.fire([0, 1, 2])
-            assert set(firing.failures) == {1}
-            assert ours[0].recv(10) == ours[2].recv(10) == b"\n"
+            assert ours.recv(10) == b" \n \n"
 
     trio.run(main)
 

@@ -202,7 +202,7 @@ ControlServer::AttachConsole(ControlMessage& message)
                "attaching a console takes its number and one descriptor");
         return;
     }
-    m_consoles[body.number] = std::make_shared<const UniqueFd>(std::move(message.fds.front()));
+    m_consoles[body.number] = std::make_shared<const Console>(std::move(message.fds.front()));
     Reply(ControlType::OK, message.header.id);
 }
 
@@ -241,7 +241,7 @@ ControlServer::Fire(const ControlMessage& message)
         Refuse(id, ControlError::VALUE, "an instant before time 0");
         return;
     }
-    std::vector<Console> consoles;
+    std::vector<NumberedConsole> consoles;
     for (uint32_t index = 0; index < body.count; ++index)
     {
         uint32_t number;

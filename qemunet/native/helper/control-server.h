@@ -48,12 +48,12 @@ class ControlServer
     void Reply(ControlType type, uint32_t id);
     void Refuse(uint32_t id, ControlError code, const std::string& text);
 
-    Network& m_network;                                             //!< The network.
-    int m_fd;                                                       //!< The control socket.
-    std::unique_ptr<SimulationDriver> m_driver;                     //!< The simulator.
-    ControlChannel m_channel;                                       //!< Over m_fd.
-    std::map<uint32_t, std::shared_ptr<const UniqueFd>> m_consoles; //!< By number.
-    std::optional<uint32_t> m_stopId;                               //!< Of the request to stop.
+    Network& m_network;                                            //!< The network.
+    int m_fd;                                                      //!< The control socket.
+    std::unique_ptr<SimulationDriver> m_driver;                    //!< The simulator.
+    ControlChannel m_channel;                                      //!< Over m_fd.
+    std::map<uint32_t, std::shared_ptr<const Console>> m_consoles; //!< By number.
+    std::optional<uint32_t> m_stopId;                              //!< Of the request to stop.
 };
 
 } // namespace ns3::qemunet

@@ -6,59 +6,66 @@
 #include "real-time-simulator.h"
 
 #include <cerrno>
-#include <poll.h>
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 namespace ns3::qemunet
 {
 
-namespace
+Console::Console(UniqueFd fd)
+    : m_fd(std::move(fd))
 {
-
-/**
- * Write a newline without ever blocking. The descriptor's O_NONBLOCK is left alone: its other
- * owners share it.
- *
- * @param fd A stream socket, or a terminal's master.
- * @returns 0 or an errno.
- */
-int
-WriteNewline(int fd)
-{
-    const char newline = '\n';
-    if (::send(fd, &newline, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+    struct stat status
     {
-        return 0;
-    }
-    if (errno != ENOTSOCK)
-    {
-        return errno;
-    }
-    pollfd room{fd, POLLOUT, 0};
-    if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0)
-    {
-        return EAGAIN;
-    }
-    return ::write(fd, &newline, 1) == 1 ? 0 : errno;
+    };
+    m_isSocket = ::fstat(m_fd.Get(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-} // namespace
+int
+Console::Type(char key) const
+{
+    // One system call, and none that waits for somebody else: poll() on a terminal waits for a
+    // worker of the kernel.
+    ssize_t written = m_isSocket ? ::send(m_fd.Get(), &key, 1, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                 : ::write(m_fd.Get(), &key, 1);
+    return written == 1 ? 0 : errno;
+}
+
+void
+Console::Rouse() const
+{
+    if (!m_isSocket)
+    {
+        // Each time: whoever shares the terminal may have changed it.
+        int flags = ::fcntl(m_fd.Get(), F_GETFL);
+        if ((flags & O_NONBLOCK) == 0)
+        {
+            ::fcntl(m_fd.Get(), F_SETFL, flags | O_NONBLOCK);
+        }
+    }
+    Type(' ');
+}
+
+int
+Console::TypeNewline() const
+{
+    return Type('\n');
+}
 
 std::vector<FiredConsole>
-FireConsoles(const std::vector<Console>& consoles)
+FireConsoles(const std::vector<NumberedConsole>& consoles)
 {
     std::vector<FiredConsole> fired(consoles.size());
-    // A write of nothing wakes nobody, and brings the path to each console into the caches: the
-    // first real write then takes no longer than the last.
-    for (const Console& console : consoles)
+    for (const NumberedConsole& console : consoles)
     {
-        ::send(console.second->Get(), nullptr, 0, MSG_DONTWAIT | MSG_NOSIGNAL);
+        console.second->Rouse();
     }
     for (size_t index = 0; index < consoles.size(); ++index)
     {
-        // Taken before: the write wakes the reader, which may run ahead of us.
+        // Taken before: the reader may run ahead of us.
         int64_t written = RealTimeSimulator::MonotonicNs();
-        int error = WriteNewline(consoles[index].second->Get());
+        int error = consoles[index].second->TypeNewline();
         fired[index] = {consoles[index].first, error, written};
     }
     return fired;

@@ -14,18 +14,49 @@
 namespace ns3::qemunet
 {
 
-/** A console's number and its descriptor, which stays open as long as somebody means to write to
- * it. */
-using Console = std::pair<uint32_t, std::shared_ptr<const UniqueFd>>;
+/** Where the simulation types at a guest. */
+class Console
+{
+  public:
+    /**
+     * @param fd A stream socket, or a terminal's master. Firing puts a terminal, for all who share
+     * it, into non-blocking mode: there is no other way to write to one without ever waiting.
+     */
+    explicit Console(UniqueFd fd);
+
+    /** Type a blank, which wakes the console's reader. It only helps, so it cannot fail. */
+    void Rouse() const;
+
+    /**
+     * Type a newline. Call Rouse() before.
+     *
+     * @returns 0 or an errno.
+     */
+    int TypeNewline() const;
+
+  private:
+    int Type(char key) const;
+
+    UniqueFd m_fd;   //!< The descriptor.
+    bool m_isSocket; //!< It is no terminal.
+};
+
+/** A console by its number; it stays open as long as somebody means to type at it. */
+using NumberedConsole = std::pair<uint32_t, std::shared_ptr<const Console>>;
 
 /**
- * Write one newline to each console, one right after the other. One that has no room is reported
- * and stalls no other.
+ * Type a newline at each console, one right after the other. One that has no room is reported and
+ * stalls no other.
  *
- * @param consoles In the order in which to write.
- * @returns For each, when it was written to, and its error.
+ * A blank is typed at each of them first, which the line that stands there has to tolerate: writing
+ * to one whose reader sleeps takes long, the more so if a processor has to be woken as well, and
+ * the blank pays for that. The newlines then find everyone awake, and follow each other as fast as
+ * the kernel takes them.
+ *
+ * @param consoles In the order in which to type.
+ * @returns For each, when its newline was typed, and its error.
  */
-std::vector<FiredConsole> FireConsoles(const std::vector<Console>& consoles);
+std::vector<FiredConsole> FireConsoles(const std::vector<NumberedConsole>& consoles);
 
 } // namespace ns3::qemunet
 
