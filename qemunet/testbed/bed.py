@@ -187,9 +187,7 @@ class Testbed:
         """``run``, without a word of progress, and with the skew and the instant of the start beside the results."""
         if self._engine is None:
             raise TaskError("the testbed is not running, so no Task can run")
-        outcome = await self._engine.run(task)
-        self._skews_ns.append(outcome.skew.written_ns)
-        return outcome
+        return await self._engine.run(task)
 
     async def run_chain(self, first: tasks.Task, *, limit: int = 1000) -> list[tasks.Results]:
         """Run ``first``, then what its ``analyze`` returns, until that is None; returns the results of each.
@@ -236,6 +234,9 @@ class Testbed:
         """Write what a Task or a verb did into events.jsonl, and each ended command into tasks.jsonl."""
         if event.kind == "lost" and event.node is not None:
             self._lost.setdefault(event.node, trio.Event()).set()
+        written_ns = event.details.get("written_ns")
+        if event.kind == "skew" and isinstance(written_ns, int):
+            self._skews_ns.append(written_ns)
         values = {"task": event.task, "node": event.node, "command": event.command, **event.details}
         self._record.event(
             event.kind,
