@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import trio
 from qemunet import tasks
 from qemunet.errors import TaskError
 from qemunet.guest import transfer
+from qemunet.guest.clock import ClockOffset
 from qemunet.guest.shell import Shell
 from qemunet.plan.model import InterfacePlan
 from qemunet.progress import Progress
@@ -44,6 +47,7 @@ class Guest(GuestVerbs):
         self.name = guest.plan.node
         self.plan = guest.plan
         self._spares = guest.spares
+        self._wall_clock = guest.clock
         self._clock = clock
         self._observe = observe
         self._progress = progress
@@ -84,6 +88,32 @@ class Guest(GuestVerbs):
                 return await transfer.fetch(
                     shell, source, Path(target), lambda done, total: step.update(done=done, total=total)
                 )
+
+    async def clock_offset(self) -> ClockOffset:
+        """Measure how far its wall clock is from the host's, and so from simulation time.
+
+        Raises:
+            GuestError: it does not tell fractions of a second.
+            ConsoleError, GuestExitedError: the guest is lost.
+        """
+        return self._told_of(await self._wall_clock.offset())
+
+    async def sync_clock(self) -> ClockOffset:
+        """Bring its wall clock to the host's, and measure how far it then is; it takes about a second.
+
+        This is done before simulation time 0, and wanted again when the guest has changed its clock.
+
+        Raises:
+            GuestError: it cannot be told or set.
+            ConsoleError, GuestExitedError: the guest is lost.
+        """
+        return self._told_of(await self._wall_clock.sync())
+
+    def _told_of(self, offset: ClockOffset) -> ClockOffset:
+        host_ns = time.monotonic_ns()
+        at_s = self._clock.to_simulation_s(host_ns)
+        self._observe(TaskEvent("clock", at_s, host_ns, node=self.name, details=asdict(offset)))
+        return offset
 
     @property
     def interfaces(self) -> tuple[InterfacePlan, ...]:
@@ -152,6 +182,14 @@ class Testbed:
     def now_s(self) -> float:
         """Simulation time, in seconds."""
         return self._clock.now_s()
+
+    def at_s(self, unix_time_s: float) -> float:
+        """Simulation time of a wall-clock time stamp that was taken in a guest (a log, tcpdump), both in seconds."""
+        return self._clock.at_s(unix_time_s)
+
+    def unix_time_s(self, at_s: float) -> float:
+        """Wall-clock time, as guests and host have it, at a simulation time, both in seconds."""
+        return self._clock.unix_time_s(at_s)
 
     @property
     def measured(self) -> Measured | None:
