@@ -7,7 +7,8 @@ in its hint. A ``layer`` says which part failed; it is what ``run.json`` records
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 class QemunetError(Exception):
@@ -166,14 +167,30 @@ class CommandTimeout(CommandError):
 
 
 class BrokenBarrierError(TaskError):
-    """A Task's barrier broke: some of its guests arrived, others cannot any more."""
+    """A Task's barrier broke: some of its guests arrived, others cannot any more.
+
+    Args:
+        arrived: Names of the guests that did all they were to do.
+        missing: Names of the others.
+        failures: What went wrong, in order; the first is what the Task raises.
+        results: As the Task would have returned them; None for each command that did not run.
+    """
 
     def __init__(
-        self, message: str, *, arrived: Sequence[str], missing: Sequence[str], hint: str | None = None
+        self,
+        message: str,
+        *,
+        arrived: Sequence[str],
+        missing: Sequence[str],
+        failures: Sequence[QemunetError] = (),
+        results: Mapping[str, Any] | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.arrived = tuple(arrived)
         self.missing = tuple(missing)
+        self.failures = tuple(failures)
+        self.results = dict(results or {})
 
 
 class ExperimentError(InputError):

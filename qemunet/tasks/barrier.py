@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from qemunet.errors import BrokenBarrierError, CommandTimeout, GuestError, QemunetError
+from qemunet.errors import BrokenBarrierError, CommandTimeout, GuestError, QemunetError, TaskError
 from qemunet.tasks.execution import Executor, Running, checked, late
 from qemunet.tasks.protocols import Clock, Observer, Shell
 from qemunet.tasks.task import CompletedCommand, Daemon, Item, Results, Task
@@ -43,15 +43,23 @@ class TaskOutcome:
 
 @dataclass
 class _Guest:
-    """One guest's part: what it runs, what it runs now, and what has been done."""
+    """One guest's part: what it is to run, and what of that was armed, in order."""
 
     node: str
     shell: Shell
     items: tuple[Item, ...]
-    done: list[CompletedCommand | None]
-    first: Running | None = None
-    current: Running | None = None
-    daemons: list[tuple[int, Running]] = field(default_factory=list)
+    begun: list[Running] = field(default_factory=list)
+    outliving: dict[int, CompletedCommand] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Running:
+        """Its first command."""
+        return self.begun[0]
+
+    def results(self) -> list[CompletedCommand | None]:
+        """What each of its items came to; None where nothing ran."""
+        results = [self.outliving.get(index, running.completed) for index, running in enumerate(self.begun)]
+        return results + [None] * (len(self.items) - len(results))
 
 
 _Work = Callable[[_Guest], Awaitable[None]]
@@ -77,7 +85,7 @@ class Execution:
         self._clock = clock
         self._executor = Executor(clock, observe, task=task.name)
         self._outliving = outliving
-        self._guests = [_Guest(node, shells[node], items, [None] * len(items)) for node, items in task.commands.items()]
+        self._guests = [_Guest(node, shells[node], items) for node, items in task.commands.items()]
         self._failures: list[QemunetError] = []
         self._arrived: list[str] = []
 
@@ -85,34 +93,41 @@ class Execution:
         """Run it to its barrier.
 
         Raises:
-            QemunetError: the first thing that went wrong; its ``__cause__`` is the BrokenBarrierError.
+            QemunetError: the first thing that went wrong; its ``__cause__`` is the BrokenBarrierError, which has the rest.
         """
         try:
-            await self._all(self._arm)
-            self._raise_failure()
+            await self._all(self._guests, self._arm)
+            armed = [guest for guest in self._guests if guest.begun]
+            if not armed or any(self._ends_all(error) for error in self._failures):
+                self._raise_failure()
             at_s = self._task.at_s
             passed = at_s is not None and at_s < self._clock.now_s()
-            firing = await self._clock.fire([guest.shell.number for guest in self._guests], at_s=at_s)
+            firing = await self._clock.fire([guest.shell.number for guest in armed], at_s=at_s)
         except BaseException:
             await self._all_shielded(self._disarm)
             raise
-        for guest, written_ns in zip(self._guests, firing.written_ns, strict=True):
-            self._executor.fired(_armed(guest), written_ns, late=passed)
+        for guest, written_ns in zip(armed, firing.written_ns, strict=True):
+            self._executor.fired(guest.first, written_ns, late=passed)
         try:
             with trio.move_on_after(float("inf") if self._task.timeout_s is None else self._task.timeout_s) as limit:
-                await self._all(self._follow)
+                await self._all(armed, self._follow)
         finally:
             await self._all_shielded(self._stop_daemons)
-        if limit.cancelled_caught and not self._failures:
-            self._failures.append(self._late())
-        skew = self._skew(firing.written_ns)
+        if limit.cancelled_caught:
+            self._failures += self._late()
+        skew = self._skew(armed, firing.written_ns)
         self._executor.note("skew", written_ns=skew.written_ns, begun_ns=skew.begun_ns)
         self._raise_failure()
         self._executor.note("barrier", arrived=list(self._arrived))
         return TaskOutcome(self._results(), skew, firing.at_s)
 
-    async def _all(self, work: _Work) -> None:
-        """Do ``work`` for all guests at once; the first error is kept and ends the others."""
+    def _ends_all(self, error: QemunetError) -> bool:
+        """Whether the other guests' commands are to end with a failure."""
+        # A mistake in the Task itself is nothing of which waiting for the others could tell more.
+        return self._task.on_failure == "stop" or type(error) is TaskError
+
+    async def _all(self, guests: Sequence[_Guest], work: _Work) -> None:
+        """Do ``work`` for guests at once; errors are kept, and the first ends the others unless all are collected."""
         async with trio.open_nursery() as nursery:
 
             async def one(guest: _Guest) -> None:
@@ -120,9 +135,10 @@ class Execution:
                     await work(guest)
                 except QemunetError as error:
                     self._failures.append(error)
-                    nursery.cancel_scope.cancel()
+                    if self._ends_all(error):
+                        nursery.cancel_scope.cancel()
 
-            for guest in self._guests:
+            for guest in guests:
                 nursery.start_soon(one, guest)
 
     async def _all_shielded(self, work: _Work) -> None:
@@ -140,66 +156,72 @@ class Execution:
                     nursery.start_soon(one, guest)
 
     async def _arm(self, guest: _Guest) -> None:
-        guest.first = guest.current = await self._executor.arm(guest.shell, guest.items[0])
+        guest.begun.append(await self._executor.arm(guest.shell, guest.items[0]))
 
     async def _disarm(self, guest: _Guest) -> None:
-        if guest.first is not None:
+        if guest.begun:
             await self._executor.interrupt(guest.first)
 
     async def _follow(self, guest: _Guest) -> None:
         for index, item in enumerate(guest.items):
-            running = _armed(guest)
             if index > 0:
-                running = guest.current = await self._executor.arm(guest.shell, item)
-                self._executor.fire(running)
+                guest.begun.append(await self._executor.arm(guest.shell, item))
+                self._executor.fire(guest.begun[index])
             if isinstance(item, Daemon):
-                guest.daemons.append((index, running))
-                await self._executor.begun(running)
+                await self._executor.begun(guest.begun[index])
             else:
                 check = checked(item, self._task.check)
-                guest.done[index] = await self._executor.complete(running, timeout_s=item.timeout_s, check=check)
+                await self._executor.complete(guest.begun[index], timeout_s=item.timeout_s, check=check)
         self._arrived.append(guest.node)
         self._executor.note("arrived", node=guest.node)
 
     async def _stop_daemons(self, guest: _Guest) -> None:
-        for index, running in guest.daemons:
-            if isinstance(running.item, Daemon) and running.item.until == "run":
+        for index, running in enumerate(guest.begun):
+            if not isinstance(running.item, Daemon) or running.completed is not None:
+                continue  # One that is completed already is lost together with its guest.
+            if running.item.until == "run":
                 self._outliving.append((self._task.name, running))
-                guest.done[index] = self._executor.runs_on(running)
-            elif running.completed is None:  # It is otherwise lost together with its guest.
-                guest.done[index] = await self._executor.stop_daemon(running)
+                guest.outliving[index] = self._executor.runs_on(running)
+            else:
+                await self._executor.stop_daemon(running)
 
     def _raise_failure(self) -> None:
         if not self._failures:
             return
         missing = [guest.node for guest in self._guests if guest.node not in self._arrived]
-        self._executor.note("broken", arrived=list(self._arrived), missing=missing, error=self._failures[0].message)
+        self._executor.note(
+            "broken",
+            arrived=list(self._arrived),
+            missing=missing,
+            error=self._failures[0].message,
+            failures=len(self._failures),
+        )
         raise self._failures[0] from BrokenBarrierError(
             f"Task {self._task.name!r} did not reach its barrier: "
             f"{', '.join(self._arrived) or 'nobody'} arrived, {', '.join(missing) or 'nobody'} did not",
             arrived=self._arrived,
             missing=missing,
+            failures=self._failures,
+            results=self._results(),
         )
 
-    def _late(self) -> CommandTimeout:
-        """The error of a Task that took too long: the first command that was still on its way."""
-        guest = next(guest for guest in self._guests if guest.node not in self._arrived)
-        running = guest.current or _armed(guest)
-        completed = running.completed or self._executor.runs_on(running)
-        return late(completed, self._task.timeout_s or 0.0)
+    def _late(self) -> list[CommandTimeout]:
+        """The errors of a Task that took too long: each guest's command that was still on its way."""
+        failed = {getattr(error, "node", None) for error in self._failures}
+        under_way = [guest.begun[-1] for guest in self._guests if guest.begun and guest.node not in self._arrived]
+        return [
+            late(running.completed or self._executor.runs_on(running), self._task.timeout_s or 0.0)
+            for running in under_way
+            if running.shell.node not in failed
+        ]
 
-    def _skew(self, written_ns: Sequence[int]) -> Skew:
-        begun_ns = [guest.first.begun_ns for guest in self._guests if guest.first and guest.first.begun_ns is not None]
-        complete = len(begun_ns) == len(self._guests)
+    def _skew(self, guests: Sequence[_Guest], written_ns: Sequence[int]) -> Skew:
+        begun_ns = [guest.first.begun_ns for guest in guests if guest.first.begun_ns is not None]
+        complete = len(begun_ns) == len(guests)
         return Skew(max(written_ns) - min(written_ns), max(begun_ns) - min(begun_ns) if complete else None)
 
     def _results(self) -> Results:
         return {
-            guest.node: list(guest.done) if guest.node in self._task.lists else guest.done[0] for guest in self._guests
+            guest.node: guest.results() if guest.node in self._task.lists else guest.results()[0]
+            for guest in self._guests
         }
-
-
-def _armed(guest: _Guest) -> Running:
-    if guest.first is None:
-        raise RuntimeError(f"{guest.node} was not armed")
-    return guest.first

@@ -35,8 +35,9 @@ class Engine:
 
         Raises:
             TaskError: it is no Task, another one runs, or a node is none of the testbed's guests.
-            CommandFailed, CommandTimeout: of the first command that failed or was late; the others were stopped. Its
-                ``__cause__`` is a BrokenBarrierError that says who had arrived.
+            CommandFailed, CommandTimeout: of the first command that failed or was late; the others were stopped, or went
+                on to their ends with ``on_failure="collect"``. Its ``__cause__`` is a BrokenBarrierError that says who
+                had arrived, what else failed, and what each command came to.
             ConsoleError, GuestExitedError: a shell or guest was lost; likewise.
         """
         if not isinstance(task, Task):

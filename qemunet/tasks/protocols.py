@@ -145,7 +145,8 @@ class TaskEvent:
 
     Attributes:
         kind: ``armed``, ``fired`` (with ``late`` if ``Task.at_s`` had passed), ``started``, ``ended``, ``interrupted``, ``lost`` (its shell or guest), ``arrived``
-            (a guest at the barrier), ``barrier`` (all are there), ``broken`` (some are not), ``skew``.
+            (a guest at the barrier), ``barrier`` (all are there), ``broken`` (some are not), ``skew``, ``clock`` (a guest's
+            was measured).
         at_s: Simulation time.
         host_ns: Host monotonic time.
         task: Name of the Task; None for a verb.

@@ -149,6 +149,9 @@ class Task:
         check: A command that ends with another status than 0 is a failure, unless it says otherwise itself.
         timeout_s: Longest time from the start to the barrier, in seconds.
         at_s: Simulation time of the start; as soon as possible if None, or if it has passed.
+        on_failure: ``"stop"`` stops the other guests' commands at the first that fails, is late or loses its guest;
+            ``"collect"`` lets them go on to their ends, and then raises the first failure. What became of all is in
+            its ``__cause__``, a BrokenBarrierError, either way.
 
     Raises:
         TaskError: there is nothing to run, or to wait for, or something of another type.
@@ -162,6 +165,7 @@ class Task:
         check: bool = True,
         timeout_s: float | None = None,
         at_s: float | None = None,
+        on_failure: Literal["stop", "collect"] = "stop",
     ) -> None:
         if not isinstance(name, str) or not name:
             raise TaskError(f"a Task needs a name, a text; seen: {name!r}")
@@ -172,10 +176,13 @@ class Task:
         check_time("timeout_s", timeout_s)
         if at_s is not None and not (isinstance(at_s, (int, float)) and at_s >= 0):
             raise TaskError(f"Task {name!r}: at_s is a simulation time in seconds, not {at_s!r}")
+        if on_failure not in ("stop", "collect"):
+            raise TaskError(f"Task {name!r}: on_failure is 'stop' or 'collect', not {on_failure!r}")
         self.name = name
         self.check = check
         self.timeout_s = timeout_s
         self.at_s = at_s
+        self.on_failure = on_failure
         self.commands: dict[str, tuple[Item, ...]] = {}
         self.lists: frozenset[str] = frozenset(node for node, given in commands.items() if _is_list(given))
         for node, given in commands.items():

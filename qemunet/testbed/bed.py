@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import trio
 from qemunet import tasks
 from qemunet.errors import TaskError
 from qemunet.guest import transfer
+from qemunet.guest.clock import ClockOffset
 from qemunet.guest.shell import Shell
 from qemunet.plan.model import InterfacePlan
 from qemunet.progress import Progress
@@ -44,6 +47,7 @@ class Guest(GuestVerbs):
         self.name = guest.plan.node
         self.plan = guest.plan
         self._spares = guest.spares
+        self._wall_clock = guest.clock
         self._clock = clock
         self._observe = observe
         self._progress = progress
@@ -84,6 +88,32 @@ class Guest(GuestVerbs):
                 return await transfer.fetch(
                     shell, source, Path(target), lambda done, total: step.update(done=done, total=total)
                 )
+
+    async def clock_offset(self) -> ClockOffset:
+        """Measure how far its wall clock is from the host's, and so from simulation time.
+
+        Raises:
+            GuestError: it does not tell fractions of a second.
+            ConsoleError, GuestExitedError: the guest is lost.
+        """
+        return self._told_of(await self._wall_clock.offset())
+
+    async def sync_clock(self) -> ClockOffset:
+        """Bring its wall clock to the host's, and measure how far it then is; it takes about a second.
+
+        This is done before simulation time 0, and wanted again when the guest has changed its clock.
+
+        Raises:
+            GuestError: it cannot be told or set.
+            ConsoleError, GuestExitedError: the guest is lost.
+        """
+        return self._told_of(await self._wall_clock.sync())
+
+    def _told_of(self, offset: ClockOffset) -> ClockOffset:
+        host_ns = time.monotonic_ns()
+        at_s = self._clock.to_simulation_s(host_ns)
+        self._observe(TaskEvent("clock", at_s, host_ns, node=self.name, details=asdict(offset)))
+        return offset
 
     @property
     def interfaces(self) -> tuple[InterfacePlan, ...]:
@@ -153,6 +183,14 @@ class Testbed:
         """Simulation time, in seconds."""
         return self._clock.now_s()
 
+    def at_s(self, unix_time_s: float) -> float:
+        """Simulation time of a wall-clock time stamp that was taken in a guest (a log, tcpdump), both in seconds."""
+        return self._clock.at_s(unix_time_s)
+
+    def unix_time_s(self, at_s: float) -> float:
+        """Wall-clock time, as guests and host have it, at a simulation time, both in seconds."""
+        return self._clock.unix_time_s(at_s)
+
     @property
     def measured(self) -> Measured | None:
         """What the run measured of its timing, once it has ended."""
@@ -187,9 +225,7 @@ class Testbed:
         """``run``, without a word of progress, and with the skew and the instant of the start beside the results."""
         if self._engine is None:
             raise TaskError("the testbed is not running, so no Task can run")
-        outcome = await self._engine.run(task)
-        self._skews_ns.append(outcome.skew.written_ns)
-        return outcome
+        return await self._engine.run(task)
 
     async def run_chain(self, first: tasks.Task, *, limit: int = 1000) -> list[tasks.Results]:
         """Run ``first``, then what its ``analyze`` returns, until that is None; returns the results of each.
@@ -236,6 +272,9 @@ class Testbed:
         """Write what a Task or a verb did into events.jsonl, and each ended command into tasks.jsonl."""
         if event.kind == "lost" and event.node is not None:
             self._lost.setdefault(event.node, trio.Event()).set()
+        written_ns = event.details.get("written_ns")
+        if event.kind == "skew" and isinstance(written_ns, int):
+            self._skews_ns.append(written_ns)
         values = {"task": event.task, "node": event.node, "command": event.command, **event.details}
         self._record.event(
             event.kind,

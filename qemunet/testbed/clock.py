@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import trio
 
 from qemunet.errors import ConsoleError
+from qemunet.guest.clock import unix_s
 from qemunet.simulation.client import Simulation
 
 
@@ -26,6 +27,8 @@ class SimulationClock:
     def __init__(self, simulation: Simulation, origin_ns: int, nodes: Mapping[int, str]) -> None:
         self._simulation = simulation
         self._origin_ns = origin_ns
+        # Once and for all: a step of the host's realtime clock would move every time stamp that was taken before.
+        self._origin_unix_s = unix_s(origin_ns)
         self._nodes = nodes
 
     def now_s(self) -> float:
@@ -35,6 +38,14 @@ class SimulationClock:
     def to_simulation_s(self, host_ns: int) -> float:
         """Simulation time at an instant of the host's monotonic clock."""
         return (host_ns - self._origin_ns) / 1e9
+
+    def at_s(self, unix_time_s: float) -> float:
+        """Simulation time at a unix time, both in seconds."""
+        return unix_time_s - self._origin_unix_s
+
+    def unix_time_s(self, at_s: float) -> float:
+        """Unix time at a simulation time, both in seconds."""
+        return self._origin_unix_s + at_s
 
     async def sleep_until(self, at_s: float) -> None:
         """Wait until a simulation time."""

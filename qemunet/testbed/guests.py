@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError
+import trio
+
+from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError, QemunetError
+from qemunet.guest.clock import ClockOffset, GuestClock
 from qemunet.guest.configure import configuration_script
 from qemunet.guest.console import Console
 from qemunet.guest.container import open_container
@@ -24,6 +27,9 @@ from qemunet.testbed.spares import SpareConsole, SpareShells
 
 BOOT_TIMEOUT_S = 30.0
 """A guest under KVM with a core of its own is up within this time, or never."""
+
+CLOCK_TIMEOUT_S = 5.0
+"""A guest's clock is set within this time, times its patience, or left as it is."""
 
 TCG_FACTOR = 4.0
 """How much longer our own time-outs are where QEMU emulates the processor."""
@@ -44,6 +50,8 @@ class BootedGuest:
         spares: Further shells of it.
         taps: A container's interfaces, by number of the door.
         life: Whether it lives.
+        clock: Its wall clock.
+        clock_offset: How far that was from the host's when the guest was up; None if it could not be measured or set.
     """
 
     plan: GuestPlan
@@ -53,6 +61,8 @@ class BootedGuest:
     spares: SpareShells
     taps: Mapping[int, int]
     life: Life
+    clock: GuestClock
+    clock_offset: ClockOffset | None
 
     def in_use(self) -> bool:
         """Whether somebody waits on one of its shells."""
@@ -191,10 +201,30 @@ async def open_guest(
                 node=plan.node,
                 hint=f"what it said is in {directory / 'console' / plan.node}.*log",
             ) from error
-        await _configure(shell, "its configuration", configuration_script(plan))
-        wanted = configure(plan)
-        if wanted:
-            await _configure(shell, "the experiment's configure()", wanted)
+        clock = GuestClock(None if plan.type == "container" else control, patience=patience)
+        offsets: list[ClockOffset] = []
+        failure: QemunetError | None = None
+
+        async def set_clock() -> None:
+            with trio.move_on_after(CLOCK_TIMEOUT_S * patience):
+                try:
+                    offsets.append(await clock.sync())
+                except GuestError as error:
+                    warn(f"{error.message}; it keeps its own time")
+
+        # Side by side: the clock is mostly waited for. The error is carried past the nursery, which would wrap it.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(set_clock)
+            try:
+                await _configure(shell, "its configuration", configuration_script(plan))
+                wanted = configure(plan)
+                if wanted:
+                    await _configure(shell, "the experiment's configure()", wanted)
+            except QemunetError as error:
+                failure = error
+                nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
         spares = SpareShells(
             plan.node,
             [
@@ -211,7 +241,8 @@ async def open_guest(
             outputs=outputs,
             patience=patience,
         )
-        yield BootedGuest(plan, shell, machine.consoles["shell"], control, spares, taps, life)
+        clock_offset = offsets[0] if offsets else None
+        yield BootedGuest(plan, shell, machine.consoles["shell"], control, spares, taps, life, clock, clock_offset)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

@@ -66,7 +66,8 @@ async def open_testbed(
         simulation, booted = await builder.start(stack)
         origin_ns = await simulation.start()
         clock = SimulationClock(simulation, origin_ns, {guest.shell.number: name for name, guest in booted.items()})
-        directory.event("time-0", simulation_s=0.0, host_ns=origin_ns)
+        directory.update(time_0_unix_s=clock.unix_time_s(0.0))
+        directory.event("time-0", simulation_s=0.0, host_ns=origin_ns, unix_s=clock.unix_time_s(0.0))
         bed = Testbed(topology, parameters, seed, directory, progress, clock)
         bed.guests = {name: Guest(guest, clock, bed.observe, progress) for name, guest in booted.items()}
         shells = {name: guest.shell for name, guest in booted.items()}
@@ -190,6 +191,9 @@ class _Builder:
                 booted[guest.node] = await self._boot(number, guest, init, lifetimes, doors)
                 step.update(done=len(booted), text=f"{guest.node} is up")
                 self.event("booted", node=guest.node)
+                offset = booted[guest.node].clock_offset
+                if offset is not None:
+                    self.event("clock", node=guest.node, **asdict(offset))
 
             try:
                 async with trio.open_nursery() as nursery:

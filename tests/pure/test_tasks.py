@@ -195,10 +195,116 @@ def test_a_failure_stops_the_others(tmp_path: Path) -> None:
             )
         assert (caught.value.node, caught.value.exit_status, caught.value.output) == ("n1", 3, "bad\n")
         assert isinstance(caught.value.__cause__, BrokenBarrierError)
-        assert caught.value.__cause__.missing in (("n0", "n1"), ("n0", "n1", "n2"))
+        broken = caught.value.__cause__
+        assert broken.missing in (("n0", "n1"), ("n0", "n1", "n2"))
+        assert broken.failures == (caught.value,)
+        assert (broken.results["n0"].output, broken.results["n1"].exit_status) == ("so far\n", 3)
+        assert len(broken.results["n2"]) == 2
         record = bed.records()["n0"]
         assert (record.output, record.interrupted, record.exit_status) == ("so far\n", True, 130)
         assert bed.events[-1].kind == "broken"
+
+    on_bed(tmp_path, body)
+
+
+def test_collecting_lets_the_others_go_on(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    async def fail(bed: Bed) -> pytest.ExceptionInfo[CommandFailed]:
+        late = Command("echo late; exec sleep 1000", timeout_s=0.3)
+
+        async def kill() -> None:
+            await trio.to_thread.run_sync(pipe.read_bytes)
+            while not bed.terminals["n3"].console.log.read_bytes().endswith(b"lost\n"):
+                await trio.lowlevel.checkpoint()
+            bed.terminals["n3"].console.fail(GuestExitedError("n3 crashed", node="n3"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kill)
+            with pytest.raises(CommandFailed, match="n1: 'exit 3' returned 3") as caught:
+                await bed.run(
+                    Task(
+                        "collects",
+                        {
+                            # It ends after all the failures, of which it waits for the last.
+                            "n0": [Daemon("exec sleep 1000"), f"until [ -e {tmp_path}/go ]; do :; done; echo done"],
+                            "n1": ["exit 3", "echo never"],
+                            "n2": [f"until [ -e {tmp_path}/failed ]; do :; done; echo first", late, "echo never"],
+                            "n3": f"until [ -e {tmp_path}/late ]; do :; done; echo lost; echo >{pipe}; exec sleep 1000",
+                            "n4": f"until [ -e {tmp_path}/late ]; do :; done; exit 4",
+                        },
+                        on_failure="collect",
+                    )
+                )
+        return caught
+
+    async def body(bed: Bed) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def steer() -> None:
+                for word, node, name in (
+                    ("ended", "n1", "failed"),
+                    ("interrupted", "n2", "late"),
+                    ("lost", "n3", "go"),
+                ):
+                    while word not in bed.kinds(node):
+                        await trio.lowlevel.checkpoint()
+                    (tmp_path / name).touch()
+
+            nursery.start_soon(steer)
+            caught = await fail(bed)
+        broken = caught.value.__cause__
+        assert isinstance(broken, BrokenBarrierError)
+        assert (broken.arrived, broken.missing) == (("n0",), ("n1", "n2", "n3", "n4"))
+        assert broken.failures[0] is caught.value
+        assert [type(each).__name__ for each in broken.failures[:2]] == ["CommandFailed", "CommandTimeout"]
+        assert {getattr(each, "node", None) for each in broken.failures} == {"n1", "n2", "n3", "n4"}
+        results = broken.results
+        assert [each.exit_status for each in results["n0"]] == [130, 0]
+        assert [each and each.exit_status for each in results["n1"]] == [3, None]
+        assert results["n1"][1] is None
+        assert [each and each.output for each in results["n2"]] == ["first\n", "late\n", None]
+        assert (results["n3"].output, results["n3"].exit_status) == ("lost\n", None)
+        assert results["n4"].exit_status == 4
+        (event,) = [event for event in bed.events if event.kind == "broken"]
+        assert event.details["failures"] == 4
+
+    on_bed(tmp_path, body, count=5)
+
+
+def test_collecting_without_a_failure_and_when_all_fail(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        done = await bed.run(Task("good", {"n0": "echo 0", "n1": ["echo 1"]}, on_failure="collect"))
+        assert (done["n0"].output, done["n1"][0].output) == ("0\n", "1\n")
+        with pytest.raises(CommandTimeout, match=r"n0: .* did not end within 0\.4 s") as caught:
+            await bed.run(
+                Task("late", {"n0": "exec sleep 1000", "n1": "exec sleep 1000"}, on_failure="collect", timeout_s=0.4)
+            )
+        assert isinstance(caught.value.__cause__, BrokenBarrierError)
+        assert [(type(each), each.node) for each in caught.value.__cause__.failures] == [  # type: ignore[attr-defined]
+            (CommandTimeout, "n0"),
+            (CommandTimeout, "n1"),
+        ]
+        # A script that fits no shell is a mistake of the Task's: nothing of it runs anywhere.
+        with pytest.raises(TaskError, match="bytes"):
+            await bed.run(Task("long", {"n0": f"touch {tmp_path}/never", "n1": "x" * 200_000}, on_failure="collect"))
+        assert not (tmp_path / "never").exists()
+
+    on_bed(tmp_path, body, count=2)
+
+
+def test_collecting_starts_without_a_guest_that_is_lost_already(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        bed.terminals["n1"].console.fail(GuestExitedError("n1 rebooted", node="n1", reason="reboot"))
+        with pytest.raises(GuestExitedError, match="n1 rebooted") as caught:
+            await bed.run(Task("rest", {"n0": "echo 0", "n1": "echo 1", "n2": "echo 2"}, on_failure="collect"))
+        broken = caught.value.__cause__
+        assert isinstance(broken, BrokenBarrierError)
+        assert (broken.arrived, broken.missing) in ((("n0", "n2"), ("n1",)), (("n2", "n0"), ("n1",)))
+        assert (broken.results["n0"].output, broken.results["n1"], broken.results["n2"].output) == ("0\n", None, "2\n")
+        with pytest.raises(GuestExitedError):
+            await bed.run(Task("nobody", {"n1": "echo 1"}, on_failure="collect"))
 
     on_bed(tmp_path, body)
 
@@ -382,6 +488,7 @@ def test_nodes_that_are_not_there(tmp_path: Path) -> None:
         (lambda: Task("t", {"a": Daemon("x"), "b": Daemon("y", until="run")}), "Daemons alone"),
         (lambda: Task("t", {"a": ":"}, timeout_s=0), "timeout_s is a positive"),
         (lambda: Task("t", {"a": ":"}, at_s=-1), "at_s"),
+        (lambda: Task("t", {"a": ":"}, on_failure="ignore"), "'stop' or 'collect', not 'ignore'"),  # type: ignore[arg-type]
         (lambda: Command(":", timeout_s=-1), "timeout_s"),
         (lambda: Command("a\0b"), "NUL"),
         (lambda: Command(b"x"), "a command is a text"),  # type: ignore[arg-type]
