@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test setup lint types format lock sanitize bench-skew clean
+.PHONY: run test torture setup lint types format lock sanitize bench-skew clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -18,6 +18,12 @@ run: setup
 
 test: setup
 	$(BIN)/python -m pytest --durations=10
+
+# Thousands of commands that try to break consoles, on machines and containers; every byte and status is checked.
+# In full it takes hours under emulation: make torture COMMANDS=300 BYTES=20MB, or PARTS="containers machines", is less.
+torture: setup
+	$(BIN)/python -m tests.torture $(if $(COMMANDS),--commands=$(COMMANDS)) $(if $(BYTES),--bytes=$(BYTES)) \
+	  $(if $(SEED),--seed=$(SEED)) $(PARTS)
 
 setup:
 	@PYTHON=$(PYTHON) scripts/setup

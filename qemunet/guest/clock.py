@@ -17,8 +17,8 @@ import trio
 
 from qemunet.errors import GuestError
 from qemunet.guest import framing
-from qemunet.guest.console import Hit
 from qemunet.guest.shell import Shell
+from qemunet.guest.watch import Hit
 
 CLOSE_S = 0.003
 """A clock this close to the host's, in seconds, is left alone."""

@@ -228,7 +228,7 @@ def set_up(
             stray=stray,
             directory=directory,
             channel=opening,
-        device=channel or "",
+            device=channel or "",
             encoder=_ENCODER if encoded else "",
             sentinel="y" if sentinel else "",
         )

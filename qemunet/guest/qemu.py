@@ -6,11 +6,13 @@ path, and whoever ends first, the other one sees it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
 import shutil
 import socket
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -28,12 +30,11 @@ from qemunet.errors import (
     install_command,
 )
 from qemunet.guest.qmp import Event, Qmp, QmpFailed
-from qemunet.plan.model import CHANNELS, CONSOLES, GuestPlan
+from qemunet.plan.model import GuestPlan
 from qemunet.process import Process, Spawner
 
 EndReason = Literal["reboot", "shutdown", "panic", "crash"]
 
-_SOCKETS = ("qmp", "kernel", *CONSOLES, *CHANNELS.values())
 _FIRST_FD = 10
 _GREETING_TIMEOUT_S = 60.0
 _QUIT_TIMEOUT_S = 2.0
@@ -41,6 +42,9 @@ _KILL_TIMEOUT_S = 3.0
 _DRAIN_TIMEOUT_S = 2.0
 _TAIL_BYTES = 65536
 _PANIC = b"Kernel panic - not syncing"
+# What a kernel says when it is told to restart. After words like a panic's it shows that they were a process's.
+_RESTARTS = (b"reboot: Restarting system", b"sysrq: Resetting")
+_POLL_S = 0.005
 _PROGRAM_PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-system-i386": "qemu-system-x86",
@@ -100,9 +104,10 @@ class QemuMachine:
         node: Name of its node.
         argv: Its command line.
         process: Its QEMU.
-        consoles: Our ends of its consoles (``shell``, ``control``, ``spare1`` and on): stream sockets, which stay ours to close.
-        channels: Likewise of the channels beside them.
-        kernel_log: File with all that its kernel has written.
+        consoles: Our ends of its consoles, named by the plan's ``console_names``: stream sockets, which stay ours to close.
+        channels: Likewise of the channels beside them, which only our images have.
+        kernel_log: File with all that its kernel has written; with ``console="serial"`` the log of its console, which
+            whoever reads the console writes.
         events: All QMP events so far.
         ended: Set when QEMU has ended and everything it said has been read.
     """
@@ -126,8 +131,6 @@ class QemuMachine:
         self.events: list[Event] = []
         self.ended = trio.Event()
         self._qmp = qmp
-        self._kernel_tail = bytearray()
-        self._reason: EndReason = "crash"
 
     async def qmp(self, command: str, **arguments: Any) -> Any:
         """Run a QMP command (``_`` in its name stands for ``-``) and return its result.
@@ -147,7 +150,7 @@ class QemuMachine:
     async def wait_ended(self) -> EndReason:
         """Wait until the machine ends and return why: ``reboot``, ``shutdown``, ``panic`` or ``crash``."""
         await self.ended.wait()
-        return self._reason
+        return self._reason()
 
     def ending(self) -> bool:
         """Whether it has ended, or certainly will."""
@@ -157,35 +160,42 @@ class QemuMachine:
     def exited_error(self) -> GuestExitedError:
         """The error that says how the machine ended; for after its end."""
         status = self.process.returncode
+        reason = self._reason()
         what = {
             "reboot": "rebooted",
             "shutdown": "shut itself down",
             "panic": "had a kernel panic",
             "crash": f"ended: its QEMU has exit status {status}",
-        }[self._reason]
+        }[reason]
         message = f"guest {self.node} {what}"
-        if self._reason == "panic" and (line := self._panic_line()):
+        if reason == "panic" and (line := self._panic_line()):
             message += f": {line}"
-        return GuestExitedError(message, node=self.node, reason=self._reason, hint=f"see {self.kernel_log}")
+        return GuestExitedError(message, node=self.node, reason=reason, hint=f"see {self.kernel_log}")
 
     def _panic_line(self) -> str:
-        start = self._kernel_tail.rfind(_PANIC)
-        return "" if start < 0 else self._kernel_tail[start:].split(b"\r")[0].split(b"\n")[0].decode(errors="replace")
+        """What the kernel said of its panic; empty if its last words were others."""
+        try:
+            with self.kernel_log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                tail = log.read()
+        except FileNotFoundError:  # Nobody has read its console.
+            return ""
+        start = tail.rfind(_PANIC)
+        if start < 0 or any(words in tail[start:] for words in _RESTARTS):
+            return ""
+        return tail[start:].split(b"\r")[0].split(b"\n")[0].decode(errors="replace")
 
-    def _conclude(self) -> None:
-        """Find out why it ended, from what it said until then."""
+    def _reason(self) -> EndReason:
+        """Why it ended, from what it said until then."""
         reasons = [str(event.data.get("reason", "")) for event in self.events if event.name == "SHUTDOWN"]
         reason = reasons[-1] if reasons else ""
         panicked = any(event.name == "GUEST_PANICKED" for event in self.events) or reason == "guest-panic"
         # -no-reboot makes the restart after a panic an end like that of a reboot; the kernel's log tells them apart.
-        if panicked or (reason == "guest-reset" and _PANIC in self._kernel_tail):
-            self._reason = "panic"
-        elif reason == "guest-reset":
-            self._reason = "reboot"
-        elif reason == "guest-shutdown":
-            self._reason = "shutdown"
-        else:
-            self._reason = "crash"
+        if panicked or (reason == "guest-reset" and self._panic_line()):
+            return "panic"
+        if reason == "guest-reset":
+            return "reboot"
+        return "shutdown" if reason == "guest-shutdown" else "crash"
 
 
 @asynccontextmanager
@@ -201,7 +211,8 @@ async def open_qemu(
 ) -> AsyncIterator[QemuMachine]:
     """Start a machine, and end it when the context ends, whatever happened.
 
-    QEMU's own messages go to ``qemu/<node>.log`` in ``directory``, the kernel's to ``console/<node>.kernel.log``.
+    QEMU's own messages go to ``qemu/<node>.log`` in ``directory``, the kernel's to ``console/<node>.kernel.log`` or, of a
+    machine with ``console="serial"``, to its console, whose log is ``console/<node>.log``.
 
     Args:
         plan: Of the guest.
@@ -220,10 +231,12 @@ async def open_qemu(
     """
     require_qemu(plan.argv[0])
     log_path = directory / "qemu" / f"{plan.node}.log"
-    kernel_path = directory / "console" / f"{plan.node}.kernel.log"
+    serial = plan.console == "serial"
+    kernel_path = directory / "console" / f"{plan.node}{'' if serial else '.kernel'}.log"
     for path in (log_path, kernel_path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    pairs = {name: socket.socketpair() for name in _SOCKETS}
+    sockets = ("qmp", *(() if serial else ("kernel",)), *plan.console_names, *plan.channel_names.values())
+    pairs = {name: socket.socketpair() for name in sockets}
     failure: BaseException | None = None
     try:
         sources = {name: pair[1].fileno() for name, pair in pairs.items()}
@@ -237,25 +250,28 @@ async def open_qemu(
         finally:
             os.close(log)
             for name, pair in pairs.items():
-                if name not in CONSOLES:
+                if name not in plan.console_names:
                     pair[1].close()
         qmp = await Qmp.open(pairs["qmp"][0], plan.node)
-        consoles = {name: pairs[name][0].fileno() for name in CONSOLES}
-        channels = {name: pairs[channel][0].fileno() for name, channel in CHANNELS.items()}
+        consoles = {name: pairs[name][0].fileno() for name in plan.console_names}
+        channels = {name: pairs[channel][0].fileno() for name, channel in plan.channel_names.items()}
         machine = QemuMachine(plan.node, argv, process, qmp, consoles, channels, kernel_path)
-        kernel_stream = trio.SocketStream(trio.socket.from_stdlib_socket(pairs["kernel"][0]))
         # The body's exception is carried past the nursery, which would wrap it in a group.
         try:
             async with trio.open_nursery() as nursery:
                 watch = _Watch(machine, qmp)
                 nursery.start_soon(watch.keep, watch.follow_process)
-                nursery.start_soon(watch.keep, partial(watch.follow_kernel, kernel_stream))
+                if serial:
+                    nursery.start_soon(watch.keep, partial(watch.follow_console, pairs["shell"][0]))
+                else:
+                    kernel_stream = trio.SocketStream(trio.socket.from_stdlib_socket(pairs["kernel"][0]))
+                    nursery.start_soon(watch.keep, partial(watch.follow_kernel, kernel_stream))
                 try:
                     await _greet(machine, qmp, watch, log_path)
                     # A virtconsole drops what its socket does not take at once (QEMU's flush_buf in hw/char); a port
                     # that is no console waits. QEMU has made its ends non-blocking by now; those of the consoles are
                     # made blocking again, so that it waits there as well.
-                    for name in CONSOLES:
+                    for name in plan.console_names:
                         pairs[name][1].setblocking(True)
                         pairs[name][1].close()
                     nursery.start_soon(watch.keep, watch.follow_events)
@@ -305,7 +321,6 @@ class _Watch:
         with trio.move_on_after(_DRAIN_TIMEOUT_S):
             await self._kernel_read.wait()
             await self._events_read.wait()
-        self._machine._conclude()
         self._machine.ended.set()
 
     async def follow_events(self) -> None:
@@ -321,15 +336,21 @@ class _Watch:
 
     async def follow_kernel(self, stream: trio.SocketStream) -> None:
         """Write the kernel's log to its file."""
-        tail = self._machine._kernel_tail
         try:
             with self._machine.kernel_log.open("ab", buffering=0) as log, suppress(trio.BrokenResourceError):
                 async for data in stream:
                     log.write(data)
-                    tail += data
-                    del tail[:-_TAIL_BYTES]
         finally:
             self._kernel_read.set()
+
+    async def follow_console(self, console: socket.socket) -> None:
+        """Wait until whoever reads the console, on which the kernel speaks as well, has read all of it."""
+        await self.exited.wait()
+        waiting = bytearray(4)
+        # There is no event for a socket that becomes empty.
+        while fcntl.ioctl(console, termios.FIONREAD, waiting) == 0 and any(waiting):  # noqa: ASYNC110
+            await trio.sleep(_POLL_S)
+        self._kernel_read.set()
 
 
 async def _greet(machine: QemuMachine, qmp: Qmp, watch: _Watch, log_path: Path) -> None:

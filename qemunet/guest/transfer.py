@@ -9,7 +9,7 @@ import os
 import secrets
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +26,8 @@ Told = Callable[[int, int | None], None]
 
 _PIECE_BYTES = 64 * 1024
 _MOST_WAITING_BYTES = 256 * 1024
+#: An escaped byte takes up to five characters, and the guest's shell keeps them in its memory.
+_TYPED_BYTES = 32 * 1024
 
 # The stream holds one entry, `q`, a file or folder. It is unpacked beside its target, so that the target is there
 # whole or not at all; into a folder that is there already its content is added, as cp does.
@@ -48,6 +50,16 @@ set -e
 head -c {size} </dev/tty | tar -xf - -C "$w"
 if [ -d "$w/q" ] && [ -d "$t" ]; then tar -cf - -C "$w/q" . | tar -xf - -C "$t"; else rm -rf "$t"; mv "$w/q" "$t"; fi
 """
+
+_BEGIN = _PREPARE.replace("stty -isig -ixon </dev/tty\n", "")
+
+_APPEND = """\
+t={target}
+if [ -d "$t" ]; then t=${{t%/}}/{name}; fi
+cat >>"$t.{mark}/tar"
+"""
+
+_FINISH = _RECEIVE.replace("stty isig </dev/tty; ", "").replace("head -c {size} </dev/tty |", '<"$w/tar"')
 
 _SEND = """\
 s={source}
@@ -82,6 +94,9 @@ async def send(shell: Shell, source: Path, target: str, told: Told) -> None:
             "mark": f"qemunet-{secrets.token_hex(4)}",
             "size": size,
         }
+        if shell.console.noisy:
+            await _send_in_pieces(shell, packed, words, told)
+            return
         await _checked(shell, _PREPARE.format(**words), target)
         armed = await shell.arm(_RECEIVE.format(**words))
         armed.fire()
@@ -101,10 +116,28 @@ async def send(shell: Shell, source: Path, target: str, told: Told) -> None:
         _check(shell, ended, target)
 
 
-async def _checked(shell: Shell, text: str, target: str) -> None:
-    armed = await shell.arm(text)
+async def _send_in_pieces(shell: Shell, packed: IO[bytes], words: Mapping[str, str | int], told: Told) -> None:
+    """Over a terminal that has no flow control, and that others read as well: as the input of many commands."""
+    target = str(words["target"])
+    await _checked(shell, _BEGIN.format(**words), target)
+    passed = 0
+    while piece := packed.read(_TYPED_BYTES):
+        await _checked(shell, _APPEND.format(**words), target, stdin=piece)
+        passed += len(piece)
+        told(passed, int(words["size"]))
+    await _checked(shell, _FINISH.format(**words), target)
+
+
+async def _checked(shell: Shell, text: str, target: str, *, stdin: bytes | None = None) -> None:
+    armed = await shell.arm(text, stdin=stdin)
     armed.fire()
-    _check(shell, await armed.ended(), target)
+    try:
+        ended = await armed.ended()
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await armed.stop()
+        raise
+    _check(shell, ended, target)
 
 
 def _check(shell: Shell, ended: Ended, target: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from qemunet.errors import PlanError
 from qemunet.plan.model import (
@@ -23,8 +23,10 @@ from qemunet.plan.model import (
 )
 from qemunet.plan.qemu import (
     DEFAULT_ARCH,
+    DEFAULT_CONSOLE,
     DEFAULT_IMAGE,
     DEFAULT_MEMORY,
+    DEFAULT_USER,
     MOST_INTERFACES,
     BootFiles,
     machine_of,
@@ -176,6 +178,9 @@ def _plan_guest(
         drive=files.drive,
         attributes=attributes,
         emulated_cpu=machine_of(arch).cpu,
+        console=cast(Literal["image", "serial"], attributes.get("console", DEFAULT_CONSOLE)),
+        user=attributes.get("user", DEFAULT_USER),
+        password=attributes.get("password"),
     )
 
 
@@ -228,6 +233,9 @@ def _boot_files(node: Node, source_directory: Path | None, problems: Problems) -
         if source_directory is not None and not recipe.is_file():
             problems.add(node.place_of("image"), f"image of node {node.name}: there is no recipe {recipe}")
         image = str(recipe)
+    if attributes.get("console") == "serial" and image == DEFAULT_IMAGE:
+        message = f"console=serial of node {node.name}: there is no login on the serial port of image {image}"
+        problems.add(node.place_of("console"), f"{message}; add drive= or kernel=, or remove console=")
     if image is None and "kernel" not in found:
         for key in ("append", "initrd"):
             if key in attributes:

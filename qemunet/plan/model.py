@@ -13,6 +13,9 @@ from typing import Literal
 CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
 """A machine's virtio consoles, hvc0 and on: for the experiment's commands, for control, for copies and further shells."""
 
+FOREIGN_CONSOLES = ("shell",)
+"""Those of a machine with a login on its serial port."""
+
 CHANNELS = {name: f"{name}-channel" for name in CONSOLES}
 """The virtio serial port beside each console, by which what its commands write comes; no terminal."""
 
@@ -67,13 +70,17 @@ class GuestPlan:
         interfaces: In order.
         argv: QEMU's command line, empty for a container. ``${...}`` stand for what is known only at start: ``${kernel}``, ``${initrd}``
             (files of the image), ``${accel}``, ``${cpu}`` (only where the topology names no CPU: ``host`` under kvm,
-            else ``emulated_cpu``), ``${fd:NAME}`` with NAME one of qmp, kernel (kernel log), shell, control, net0,
-            net1, ... (the n-th interface).
+            else ``emulated_cpu``), ``${fd:NAME}`` with NAME one of qmp, kernel (kernel log; only with
+            ``console="image"``), those of ``console_names`` and ``channel_names``, net0, net1, ... (the n-th interface).
         kernel, initrd, drive: Files named in the topology, absolute, or None for those of the image.
         attributes: All keys of the node as written, defaults included.
         emulated_cpu: The CPU model that ``${cpu}`` stands for under tcg.
         root: container: absolute path of the directory it sees as its root; None is a machine's.
         disk_mib: container: what it may write, in MiB.
+        console: ``image``: consoles as guest-images/README.md says; ``serial``: one serial port, on which the kernel's
+            messages come and a login or a root shell stands.
+        user: Who logs in there.
+        password: For that login; None if none is needed.
     """
 
     node: str
@@ -92,6 +99,19 @@ class GuestPlan:
     emulated_cpu: str = "max"
     root: str | None = None
     disk_mib: int = 0
+    console: Literal["image", "serial"] = "image"
+    user: str = "root"
+    password: str | None = None
+
+    @property
+    def console_names(self) -> tuple[str, ...]:
+        """Its consoles, in order; what commands run on is ``shell``."""
+        return CONSOLES if self.console == "image" else FOREIGN_CONSOLES
+
+    @property
+    def channel_names(self) -> Mapping[str, str]:
+        """The channels beside its consoles, by the console's name."""
+        return CHANNELS if self.console == "image" else {}
 
 
 @dataclass(frozen=True)

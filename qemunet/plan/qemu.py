@@ -34,6 +34,8 @@ MOST_INTERFACES = _NIC_SLOTS * _FUNCTIONS
 DEFAULT_ARCH = "x86_64"
 DEFAULT_MEMORY = "128MiB"
 DEFAULT_IMAGE = "tiny"
+DEFAULT_CONSOLE = "image"
+DEFAULT_USER = "root"
 _DEFAULT_NIC = "virtio-net-pci"
 
 
@@ -97,7 +99,20 @@ def qemu_argv(
     argv += ["-smp", str(keys.cpus(attributes.get("cpus", "1")))]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-chardev", "socket,id=qmp,fd=${fd:qmp}", "-mon", "chardev=qmp,mode=control"]
-    argv += ["-chardev", "socket,id=kernel,fd=${fd:kernel}", "-serial", "chardev:kernel"]
+    argv += _console_arguments(attributes.get("console", DEFAULT_CONSOLE))
+    argv += ["-device", f"virtio-rng-pci,addr={_RANDOM_SLOT:#x}"]
+    argv += _boot_arguments(attributes, files, machine)
+    for number, interface in enumerate(interfaces):
+        argv += _interface_arguments(number, len(interfaces), interface, attributes.get("nic", _DEFAULT_NIC))
+    argv += keys.arguments(attributes.get("qemu_args", ""))
+    return tuple(argv)
+
+
+def _console_arguments(console: str) -> list[str]:
+    """The serial port and, where the image has shells on them, virtio consoles."""
+    if console == "serial":
+        return ["-chardev", "socket,id=shell,fd=${fd:shell}", "-serial", "chardev:shell"]
+    argv = ["-chardev", "socket,id=kernel,fd=${fd:kernel}", "-serial", "chardev:kernel"]
     argv += ["-device", f"virtio-serial-pci,addr={_SERIAL_SLOT:#x}"]
     for name in CONSOLES:
         argv += ["-chardev", f"socket,id={name},fd=${{fd:{name}}}", "-device", f"virtconsole,chardev={name}"]
@@ -105,12 +120,7 @@ def qemu_argv(
     for port, name in enumerate(CHANNELS.values(), start=len(CONSOLES)):
         argv += ["-chardev", f"socket,id={name},fd=${{fd:{name}}}"]
         argv += ["-device", f"virtserialport,chardev={name},nr={port},name=qemunet.{name}"]
-    argv += ["-device", f"virtio-rng-pci,addr={_RANDOM_SLOT:#x}"]
-    argv += _boot_arguments(attributes, files, machine)
-    for number, interface in enumerate(interfaces):
-        argv += _interface_arguments(number, len(interfaces), interface, attributes.get("nic", _DEFAULT_NIC))
-    argv += keys.arguments(attributes.get("qemu_args", ""))
-    return tuple(argv)
+    return argv
 
 
 def _boot_arguments(attributes: Mapping[str, str], files: BootFiles, machine: Machine) -> list[str]:

@@ -46,7 +46,7 @@ class Guest(GuestVerbs):
         super().__init__(guest.shell, clock, observe=observe)
         self.name = guest.plan.node
         self.plan = guest.plan
-        self._spares = guest.spares
+        self._shells = guest.shells
         self._wall_clock = guest.clock
         self._clock = clock
         self._observe = observe
@@ -59,19 +59,19 @@ class Guest(GuestVerbs):
         Raises:
             ConsoleError, GuestExitedError: it cannot be had.
         """
-        async with self._spares.open() as shell:
+        async with self._shells.open() as shell:
             yield GuestVerbs(shell, self._clock, observe=self._observe)
 
     async def copy_to(self, source: str | PathLike[str], target: str) -> None:
         """Copy a file or folder of the host to the guest, into ``target`` if that is a folder there.
 
-        It goes over a console of its own, beside Tasks and verbs.
+        It goes over a console of its own, beside Tasks and verbs, if the guest has more than one.
 
         Raises:
             GuestError: there is no such source, or the guest could not take it.
         """
         with self._progress.step(f"copying {source} to {self.name}:{target}") as step:
-            async with self._spares.open() as shell, shell.lock:
+            async with self._shells.for_copies() as shell:
                 await transfer.send(
                     shell, Path(source), target, lambda done, total: step.update(done=done, total=total)
                 )
@@ -84,7 +84,7 @@ class Guest(GuestVerbs):
             GuestError: the host could not write it.
         """
         with self._progress.step(f"copying {self.name}:{source} to {target}") as step:
-            async with self._spares.open() as shell, shell.lock:
+            async with self._shells.for_copies() as shell:
                 return await transfer.fetch(
                     shell, source, Path(target), lambda done, total: step.update(done=done, total=total)
                 )

@@ -14,22 +14,24 @@ import trio
 from qemunet.errors import ConsoleError, GuestBootTimeout, GuestError, QemunetError
 from qemunet.guest.clock import ClockOffset, GuestClock
 from qemunet.guest.configure import configuration_script
-from qemunet.guest.console import Console
 from qemunet.guest.container import open_container
 from qemunet.guest.images import ImageFiles
 from qemunet.guest.output import Output
 from qemunet.guest.qemu import open_qemu
 from qemunet.guest.shell import Shell
-from qemunet.plan.model import GuestPlan, channel_device
+from qemunet.plan.model import GuestPlan
 from qemunet.process import ContainerStarter, Spawner
 from qemunet.testbed.life import Life, Machine
-from qemunet.testbed.spares import SpareConsole, SpareShells
+from qemunet.testbed.shells import GuestShells, open_shells
 
 BOOT_TIMEOUT_S = 30.0
 """A guest under KVM with a core of its own is up within this time, or never."""
 
 CLOCK_TIMEOUT_S = 5.0
 """A guest's clock is set within this time, times its patience, or left as it is."""
+
+FOREIGN_FACTOR = 3.0
+"""How much longer a machine made elsewhere may boot: it starts services, and asks who is there."""
 
 TCG_FACTOR = 4.0
 """How much longer our own time-outs are where QEMU emulates the processor."""
@@ -44,10 +46,8 @@ class BootedGuest:
 
     Attributes:
         plan: What it was built from.
-        shell: Its command shell; ``shell.number`` is its console's number at the simulator.
+        shells: Its shells; ``shell.number`` is its console's number at the simulator.
         console_fd: Where the simulator types.
-        control: The shell beside it that helps it.
-        spares: Further shells of it.
         taps: A container's interfaces, by number of the door.
         life: Whether it lives.
         clock: Its wall clock.
@@ -55,45 +55,22 @@ class BootedGuest:
     """
 
     plan: GuestPlan
-    shell: Shell
+    shells: GuestShells
     console_fd: int
-    control: Shell
-    spares: SpareShells
     taps: Mapping[int, int]
     life: Life
     clock: GuestClock
     clock_offset: ClockOffset | None
 
-    def in_use(self) -> bool:
-        """Whether somebody waits on one of its shells."""
-        return self.shell.lock.locked() or self.spares.in_use()
+    @property
+    def shell(self) -> Shell:
+        """What its commands run on."""
+        return self.shells.shell
 
     async def watch(self) -> None:
-        """Watch that it does not hang, as ``Life.watch`` says; returns when it is gone."""
-        consoles = [self.shell.console, self.control.console]
-        await self.life.watch(self.control, lambda: [*consoles, *self.spares.opened], self.in_use)
-
-
-@dataclass(frozen=True)
-class _Terminals:
-    """A guest's own names of its consoles and channels, and the command that starts a shell on a spare one."""
-
-    path: Callable[[int], str]
-    channel: Callable[[str], str]
-    starting: Callable[[str], str]
-
-
-# See guest-images/README.md. The keeper of a console outlives this command.
-_MACHINE_TERMINALS = _Terminals(
-    path=lambda index: f"/dev/hvc{index}",
-    channel=channel_device,
-    starting=lambda path: f"setsid /etc/console {path.removeprefix('/dev/')} </dev/null >/dev/null 2>&1 &",
-)
-_CONTAINER_TERMINALS = _Terminals(
-    path=lambda index: f"/dev/pts/{index}",
-    channel=lambda name: "",  # Its shells have it open.
-    starting=lambda path: "kill -USR1 1",
-)
+        """Watch that it does not hang, as ``Life.watch`` says; returns when it is gone, or if it cannot be asked."""
+        if self.shells.control is not None:
+            await self.life.watch(self.shells.control, lambda: self.shells.consoles, self.shells.in_use)
 
 
 class GuestStarter(Spawner, ContainerStarter, Protocol):
@@ -167,41 +144,21 @@ async def open_guest(
             )
 
         life = Life(plan.node, machine, patience)
-        consoles = {}
         # The consoles are closed before the machine, which owns their descriptors.
-        for name, suffix in (("control", ".control"), ("shell", "")):
-            log = directory / "console" / f"{plan.node}{suffix}.log"
-            console = Console(
-                machine.consoles[name],
-                channel=machine.channels[name],
-                node=plan.node,
-                log=log,
-                explain=life.ended,
-            )
-            consoles[name] = await stack.enter_async_context(console)
-        terminals = _CONTAINER_TERMINALS if plan.type == "container" else _MACHINE_TERMINALS
-        control = Shell(consoles["control"], channel=terminals.channel("control"), patience=patience)
-        # What left-behind processes write goes to the control console, and so to its log and no other command's output.
-        shell = Shell(
-            consoles["shell"],
-            number=number,
-            channel=terminals.channel("shell"),
-            stray=terminals.path(1),
-            control=control,
-            patience=patience,
-            outlived=life.outlived,
-            outputs=outputs,
+        shells = await open_shells(
+            plan, machine, life, number=number, directory=directory, outputs=outputs, patience=patience, stack=stack
         )
+        boot_s = BOOT_TIMEOUT_S * patience * (FOREIGN_FACTOR if plan.console == "serial" else 1.0)
         try:
-            for each in (control, shell):
-                await each.synchronize(BOOT_TIMEOUT_S * patience)
+            await shells.synchronize(boot_s)
         except ConsoleError as error:
             raise GuestBootTimeout(
-                f"{plan.node} did not come up within {BOOT_TIMEOUT_S * patience:g} s",
+                f"{plan.node} did not come up within {boot_s:g} s: {error.message}",
                 node=plan.node,
-                hint=f"what it said is in {directory / 'console' / plan.node}.*log",
+                hint=error.hint or f"what it said is in {directory / 'console' / plan.node}.*log",
             ) from error
-        clock = GuestClock(None if plan.type == "container" else control, patience=patience)
+        shell = shells.shell
+        clock = GuestClock(None if plan.type == "container" else shells.helper, patience=patience)
         offsets: list[ClockOffset] = []
         failure: QemunetError | None = None
 
@@ -225,24 +182,8 @@ async def open_guest(
                 nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
-        spares = SpareShells(
-            plan.node,
-            [
-                SpareConsole(terminals.path(index), fd, machine.channels[name], terminals.channel(name))
-                for index, (name, fd) in enumerate(machine.consoles.items())
-                if index > 1
-            ],
-            starting=terminals.starting,
-            stray=terminals.path(1),
-            control=control,
-            stack=stack,
-            directory=directory / "console",
-            life=life,
-            outputs=outputs,
-            patience=patience,
-        )
         clock_offset = offsets[0] if offsets else None
-        yield BootedGuest(plan, shell, machine.consoles["shell"], control, spares, taps, life, clock, clock_offset)
+        yield BootedGuest(plan, shells, machine.consoles["shell"], taps, life, clock, clock_offset)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

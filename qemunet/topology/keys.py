@@ -180,6 +180,20 @@ def anything(text: str) -> str:
     return text
 
 
+def user(text: str) -> str:
+    """A login name, as login(1) takes it."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?", text):
+        raise ValueError("must be a login name: a letter or _, then up to 31 letters, digits and . _ -")
+    return text
+
+
+def password(text: str) -> str:
+    """What can be typed at a login: one line that is not empty."""
+    if not text or not text.isprintable():
+        raise ValueError("must be text that can be typed at a login; leave it out where none is asked for")
+    return text
+
+
 def arguments(text: str) -> list[str]:
     """Arguments, quoted as in a shell."""
     try:

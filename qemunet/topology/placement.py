@@ -16,6 +16,7 @@ _USUAL_MTU = 1500
 
 def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what cannot be built, with the remedy."""
+    yield from _login_problems(topology)
     stock = topology.options.get("simulator") == "ns3"
     for link in topology.links.values():
         why_not = LINK_TYPES[link.type].tapbridge
@@ -27,6 +28,17 @@ def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
             elif attach == "native" and stock:
                 message = "simulator=ns3 has no native doors; use attach=tapbridge with it, or simulator=qemunet"
                 yield end.place, f"{link.type} {link.name}: guest {end.node} has attach=native, but {message}"
+
+
+def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield what belongs to a login where there is none."""
+    for node in topology.nodes.values():
+        if node.type != "qemu" or node.attributes.get("console") == "serial":
+            continue
+        for key in ("user", "password"):
+            if key in node.attributes:
+                message = f"{key} of node {node.name} is for a login on its serial port, and its image has none"
+                yield node.place_of(key), f"{message}; add console=serial, or remove {key}="
 
 
 def placement_warnings(topology: Topology) -> Iterator[tuple[Place, str]]:

@@ -96,8 +96,14 @@ _QEMU_KEYS: Keys = {
         "All its interfaces are joined by a bridge br0 inside it; auto: if it has more than one.",
         keys.one_of("yes", "no", "auto"),
     ),
+    "console": Key(
+        "image or serial",
+        "image: as guest-images/README.md says; serial: a login or a root shell on the one serial port.",
+        keys.one_of("image", "serial"),
+    ),
+    "user": Key("name", "Who logs in on a serial console; root where nothing is said.", keys.user),
+    "password": Key("text", "For that login; none where nothing is said.", keys.password),
     "disk": _later("size", "Size of a disk."),
-    "console": _later("console", "Console of a foreign image."),
     "snapshot": _later("yes or no", "Restore from saved state in place of booting."),
     **_NODE_KEYS,
 }
@@ -109,7 +115,6 @@ _MACHINE_KEYS = frozenset(_QEMU_KEYS) - frozenset(_NODE_KEYS) - {"image", "disk"
 _CONTAINER_KEYS: Keys = {
     # What only a machine has is read all the same: a mistake in it is one.
     **{key: Key(_QEMU_KEYS[key].kind, _UNUSED, _QEMU_KEYS[key].parse) for key in sorted(_MACHINE_KEYS)},
-    "console": Key("console", _UNUSED, keys.anything),
     "snapshot": Key("yes or no", _UNUSED, keys.one_of("yes", "no")),
     "image": Key("directory", "What it sees as its root; this computer's where nothing is said.", keys.file),
     "disk": Key("size", "What it may write; 64MiB where nothing is said.", keys.disk_mib),

@@ -155,6 +155,40 @@ def test_files_are_found_beside_the_topology(tmp_path: Path) -> None:
     assert option_values(c, "-initrd") == ["${initrd}"]
 
 
+def test_a_machine_with_a_login_on_its_serial_port(tmp_path: Path) -> None:
+    for name in ("d", "k"):
+        (tmp_path / name).touch()
+    text = (
+        "default qemu console=serial drive=d\nnode a qemu user=admin password='two words'\n"
+        "node b qemu arch=aarch64 kernel=k append=quiet\nnode c container user=x\nnode d qemu console=image"
+    )
+    plan = make_plan(parse_topology(text), seed=1, source_directory=tmp_path)
+    a, b, c, d = plan.guests
+    assert (a.console, a.user, a.password, a.console_names) == ("serial", "admin", "two words", ("shell",))
+    assert option_values(a, "-serial") == ["chardev:shell"]
+    assert option_values(a, "-chardev") == ["socket,id=qmp,fd=${fd:qmp}", "socket,id=shell,fd=${fd:shell}"]
+    assert not any("virtio-serial" in word or "virtconsole" in word for word in a.argv)
+    assert "-append" not in a.argv
+    (words,) = option_values(b, "-append")
+    assert (words.split()[0], words.split()[-1], b.user, b.password) == ("console=ttyAMA0", "quiet", "root", None)
+    assert (c.console, d.console, len(d.console_names)) == ("image", "image", 6)
+    assert plan.notes == ("topology.txt:4:6: container c does not use user",)
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_the_image_has_no_login_on_its_serial_port() -> None:
+    (found,) = complaint("node a qemu console=serial")
+    assert found.startswith(
+        "topology.txt:1:13: console=serial of node a: there is no login on the serial port of image"
+    )
+
+
+def test_a_login_needs_a_serial_console() -> None:
+    found = complaint("default qemu password=x\nnode a qemu console=image user=root")
+    assert [line.split(": ")[0] for line in found] == ["topology.txt:1:14", "topology.txt:2:27"]
+    assert all("add console=serial, or remove" in line for line in found)
+
+
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     (found,) = complaint("node a qemu kernel=none", tmp_path)
     assert found == f"topology.txt:1:13: kernel of node a: there is no file {tmp_path}/none"

@@ -21,6 +21,7 @@ MACHINES = {
     "q35": "node a qemu machine=q35 cpu=qemu64 cpus=2",
     "aarch64": "node a qemu arch=aarch64",
     "drive": "node a qemu drive=disk",
+    "serial": "node a qemu drive=disk console=serial",
 }
 # With -S the machine is built and then waits, so a kernel needs no more than the header that QEMU looks at on x86:
 # setup sectors, boot flag, magic and protocol version, and where an initial ramdisk may lie.
