@@ -129,10 +129,11 @@ q_a() {{
  q_m=$2
  case $4 in *d*) printf '\036q%s ok\n' "$1" >&3; return;; esac
  q_s "$3"
- if [ "$q_i" ]; then printf %b "$q_i" | q_r "$1"; else q_r "$1"; fi
+ if [ "$q_i" ]; then printf %b "$q_i" | {{ trap : INT QUIT TERM; q_r "$1"; }} 2>/dev/null; else q_r "$1"; fi
  q_t=$? q_m=$3
  [ "$q_u" ] && {{ echo - >&7
   while read -r q_1 <&7 && [ "$q_1" != - ]; do kill -9 "$q_1"; while [ -e "/proc/$q_1/exe" ]; do :; done; done; }}
+ [ "$q_u" ] && stty {modes} <&6
  q_f "$3" "$q_t"
 }}
 q_1() {{ printf '\036q%s\n' "$q_m" >&3; exec 2>&1 3>&-; eval "$q_e"; exec $q_s -c "$q_v$q_n" sh; }}
@@ -224,6 +225,7 @@ def set_up(
         _SET_UP.lstrip()
         .format(
             nonce=nonce,
+            modes=_MODES,
             sh=sh,
             stray=stray,
             directory=directory,
@@ -242,6 +244,11 @@ def mend(nonce: str) -> bytes:
     The first line ends keys that a deaf terminal took as text.
     """
     return b" :\n" + rf"stty {_MODES}; printf '\036q%s\n' {nonce} >&3".encode() + b"\n"
+
+
+def mend_other(terminal: str) -> str:
+    """A line for ``Shell.ask``: it brings another terminal's modes back."""
+    return rf"stty {_MODES} <{terminal or '/dev/tty'}; printf '\036q%s\n' {{}} >&3"
 
 
 def probe(nonce: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import trio
 
@@ -18,7 +19,7 @@ from qemunet.guest.console import Console
 from qemunet.guest.encoding import Decoder
 from qemunet.guest.login import Login
 from qemunet.guest.output import Output
-from qemunet.guest.watch import Watch
+from qemunet.guest.watch import Hit, Watch
 
 #: What a terminal without flow control is given before it has said that it has read it, in bytes.
 _PACE_BYTES = 16 * 1024
@@ -35,10 +36,11 @@ class Shell:
         sh: The shell in the guest: ``sh``, or for example ``busybox sh``.
         channel: The guest's device of the console's channel; "" if its shells have it open; None without a channel.
         login: Says who we are where the terminal asks.
+        terminal: The guest's name of the console's terminal.
         stray: A file of the guest for what left-behind processes write, such as the device of another console; without
             it that output is read and dropped.
         control: A synchronized second shell of the same guest, through which commands that ignore the keyboard are
-            killed. Without it that goes over the same terminal, by a process beside each command.
+            killed, and the terminal's modes set right. Without it that goes over the same terminal, by a process beside each command.
         patience: Factor on all waiting times of the shell's own (a slow guest).
         outlived: What ``outlived`` asks; without it every guest is taken to go on.
         outputs: Makes what takes the output of a command.
@@ -59,6 +61,7 @@ class Shell:
         sh: str = "sh",
         channel: str | None = None,
         login: Login | None = None,
+        terminal: str = "",
         stray: str = "",
         control: Shell | None = None,
         patience: float = 1.0,
@@ -77,6 +80,7 @@ class Shell:
         self._sh = sh
         self._channel = channel
         self._login = login
+        self._terminal = terminal
         self._stray = stray
         self._control = control
         self._outlived = outlived
@@ -116,6 +120,8 @@ class Shell:
         while True:
             if self._login is not None and (attempt or asked or not self._hello):
                 await self._login.log_in(console, quiet_s=patience_s)
+            if attempt == 1 and self._control is not None:
+                await self._mend_from_outside(self._control)
             hello, alerts = framing.new_nonce(), console.alerts
             watch = console.watch({"hello": hello})
             console.write(framing.greeting(hello, attempt, sh=self._sh))
@@ -207,7 +213,7 @@ class Shell:
         await self.ready()
         self._daemons += daemon
         mended = False
-        for _ in range(3):
+        for attempt in range(4):
             if self._deaf:
                 await self._mend()
             nonces = framing.Nonces()
@@ -217,14 +223,14 @@ class Shell:
             last = await self._type(lines)
             watch = self._watch(nonces, output)
             self.console.write(last)
-            answer = None
             try:
-                with trio.move_on_after(self.reply_s):
-                    answer = await watch.reached("armed", "died")
+                answer = await self._armed(watch, patiently=attempt > 0)
             except trio.Cancelled:
                 await self._disarm(watch)
                 raise
-            if "armed" not in watch.hits or answer is None or answer.words != ("ok",):
+            if "idle" in watch.hits:
+                continue
+            if answer is None or answer.words != ("ok",):
                 await self.synchronize(self.reply_s)
             elif (answer.translated or watch.echoed) and not mended:
                 mended = True
@@ -237,6 +243,31 @@ class Shell:
         raise ConsoleError(
             f"a command could not be delivered to {self.node}: something else reads its console", node=self.node
         )
+
+    async def _armed(self, watch: Watch, *, patiently: bool) -> Hit | None:
+        """The word that a command is armed, if it comes; without patience the terminal is looked after meanwhile."""
+        if patiently or self._control is None:
+            with trio.move_on_after(self.reply_s):
+                await watch.reached("armed", "died")
+            return watch.hits.get("armed")
+        with trio.move_on_after(self.reply_s / 10):
+            await watch.reached("armed", "died")
+            return watch.hits.get("armed")
+        # A command, or what it left behind, may have told the terminal to make something else of a newline. Whatever
+        # came of the lines, they are typed again when the shell is idle.
+        await self._mend_from_outside(self._control)
+        nonce = framing.new_nonce()
+        watch.add("idle", nonce)
+        self.console.write(DISARM + f"q_h {nonce}\n".encode())
+        with trio.move_on_after(self.reply_s):
+            await watch.reached("idle", "died")
+        return None
+
+    async def _mend_from_outside(self, control: Shell) -> None:
+        with trio.move_on_after(self.reply_s), suppress(ConsoleError):
+            async with control.lock:
+                await control.ready()
+                await control.ask(framing.mend_other(self._terminal))
 
     def _watch(self, nonces: framing.Nonces, output: Output | None) -> Watch:
         decoder = None if self.encoding is None else Decoder(self.encoding, nonces.end.encode())

@@ -88,7 +88,7 @@ async def send(shell: Shell, source: Path, target: str, told: Told) -> None:
             raise GuestError(message, node=shell.node) from error
         size = packed.tell()
         packed.seek(0)
-        words = {
+        words: dict[str, str | int] = {
             "target": quote(target),
             "name": quote(name),
             "mark": f"qemunet-{secrets.token_hex(4)}",

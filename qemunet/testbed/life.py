@@ -23,7 +23,10 @@ MOST_HANG_S = 120.0
 """However patient one is: nobody waits longer than this for a guest that says nothing."""
 
 GOING_DOWN_S = 10.0
-"""A guest that a command has told to go down has gone within this time, times its patience, or goes on."""
+"""A guest that a command has told to go down has gone within this time, or is asked again by the next command."""
+
+_TELLING_CHARACTERS = 120
+"""A longer text, or one of several lines, only happens to speak of a reboot."""
 
 _SIGNS = 4
 """How often a silent guest is asked before it is given up."""
@@ -98,8 +101,9 @@ class Life:
         Raises:
             GuestExitedError: the guest went down with it.
         """
-        if self.ending() or _TELLS_TO_GO_DOWN.search(command):
-            with trio.move_on_after(GOING_DOWN_S * self._patience):
+        tells = len(command) <= _TELLING_CHARACTERS and "\n" not in command and _TELLS_TO_GO_DOWN.search(command)
+        if self.ending() or tells:
+            with trio.move_on_after(GOING_DOWN_S):
                 raise await self.ended()
 
     async def watch(
