@@ -259,7 +259,7 @@ class Shell:
         nonce = framing.new_nonce()
         watch.add("idle", nonce)
         self.console.write(DISARM + f"q_h {nonce}\n".encode())
-        with trio.move_on_after(self.reply_s):
+        with trio.move_on_after(self.reply_s / 4):
             await watch.reached("idle", "died")
         return None
 

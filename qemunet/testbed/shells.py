@@ -158,6 +158,7 @@ async def open_shells(
         await opened("shell"),
         number=number,
         channel=terminals.channel("shell"),
+        terminal=terminals.path(0),
         stray=terminals.path(1),
         control=control,
         patience=patience,

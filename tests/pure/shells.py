@@ -22,7 +22,7 @@ from qemunet.guest.output import Output
 from qemunet.guest.shell import Shell
 
 #: A new shell in a session of its own whenever the last one has died, as the init of a guest does it.
-KEEPER = "while :; do printf 'qemunet-ready\\n'; setsid -c -w %s; done"
+KEEPER = "while printf 'qemunet-ready\\n'; do setsid -c -w %s; done"
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox sh") if shutil.which(shell.split()[0])]
 
@@ -34,6 +34,12 @@ class Terminal:
     shell: Shell
     console: Console
     process: subprocess.Popen[bytes]
+    device: int
+
+    def kill(self) -> None:
+        """Kill all on it, as the end of a guest does."""
+        _kill_all_of(self.device, self.shell.directory)
+        self.process.kill()
 
     async def run(self, text: str, *, stdin: bytes | None = None, cwd: str | None = None, **env: str) -> Ended:
         armed = await self.shell.arm(text, stdin=stdin, cwd=cwd, env=env)
@@ -113,12 +119,13 @@ async def open_terminal(
             name = shell._name
             await shell.synchronize()
             directory_in_guest = shell.directory
-            yield Terminal(shell, console, process)
+            yield Terminal(shell, console, process, device)
     finally:
         if ours is not None:
             ours.close()
-        process.kill()
+        # A terminal whose session has lost its leader is no longer that of the others.
         _kill_all_of(device, directory_in_guest)
+        process.kill()
         os.close(master)
         process.wait()
         for root in ("/dev/shm", "/run", "/tmp", "/dev") if name else ():

@@ -407,8 +407,10 @@ def test_the_end_of_the_guest_reaches_all_who_wait(tmp_path: Path) -> None:
             with pytest.raises(GuestExitedError, match="rebooted"):
                 await terminal.run("echo more")
         async with open_terminal(SHELLS[0], tmp_path, node="other") as terminal:
-            armed = await terminal.shell.arm("trap '' HUP; exec 2>&1; kill -9 $(cut -d' ' -f6 /proc/self/stat)")
+            armed = await terminal.shell.arm("trap '' HUP; exec sleep 1000")
             armed.fire()
+            await armed.begun()
+            terminal.kill()
             with trio.fail_after(5), pytest.raises(GuestExitedError, match="console ended"):
                 await armed.ended()
 
@@ -418,10 +420,14 @@ def test_the_end_of_the_guest_reaches_all_who_wait(tmp_path: Path) -> None:
 def test_a_stopped_machine_is_no_shell(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_terminal(SHELLS[0], tmp_path) as terminal:
-            os.kill(terminal.process.pid, signal.SIGSTOP)
+            # The keeper first, which would take a shell that is stopped for one that has died.
+            processes = (terminal.process.pid, terminal.shell._pid)
+            for process in processes:
+                os.kill(process, signal.SIGSTOP)
             with pytest.raises(ConsoleError, match=r"did not answer within 0\.3 s"):
                 await terminal.shell.synchronize(0.3)
-            os.kill(terminal.process.pid, signal.SIGCONT)
+            for process in reversed(processes):
+                os.kill(process, signal.SIGCONT)
             await terminal.shell.synchronize()
             assert (await terminal.run("echo back")).output == b"back\n"
 
