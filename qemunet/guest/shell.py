@@ -322,6 +322,12 @@ class Shell:
     async def _answer(self, marks: Mapping[str, str], typed: bytes) -> tuple[str, ...]:
         watch = self.console.watch(marks)
         self.console.write(typed)
+        if self._control is not None:
+            with trio.move_on_after(self.reply_s / 10):
+                return (await watch.reached("answer")).words
+            # See _armed; nothing that is asked does harm when it is asked twice.
+            await self._mend_from_outside(self._control)
+            self.console.write(DISARM + typed)
         with trio.move_on_after(self.reply_s):
             return (await watch.reached("answer")).words
         raise ConsoleError(f"the shell of {self.node} does not answer", node=self.node)

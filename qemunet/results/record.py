@@ -11,6 +11,7 @@ import math
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,6 +95,7 @@ class RunDirectory:
 
     def end(self, status: str, **values: Any) -> None:
         """Write the end of the run: status, time and ``values``, and close the line files."""
+        self.event("end", simulation_s=None, host_ns=time.monotonic_ns(), status=status)
         self.update(status=status, ended=_now(), **values)
         for descriptor in (self._events, self._tasks):
             os.close(descriptor)

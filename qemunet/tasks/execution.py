@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -20,6 +21,7 @@ class Running:
     """A command that is armed, or runs.
 
     Attributes:
+        number: No other command of the process has it.
         fired_ns: Host monotonic time of its newline; None while it only stands there.
         begun_ns: Host monotonic time of its begin mark, None before.
         completed: Its record, once there is one.
@@ -28,6 +30,7 @@ class Running:
     shell: Shell
     item: Item
     armed: Armed
+    number: int = field(default_factory=itertools.count(1).__next__)
     fired_ns: int | None = None
     begun_ns: int | None = None
     completed: CompletedCommand | None = None
@@ -65,6 +68,7 @@ class Executor:
                 task=self._task,
                 node=running.shell.node if running else node,
                 command=running.item.text if running else None,
+                number=running.number if running else None,
                 completed=completed,
                 details=details,
             )

@@ -146,12 +146,13 @@ class TaskEvent:
     Attributes:
         kind: ``armed``, ``fired`` (with ``late`` if ``Task.at_s`` had passed), ``started``, ``ended``, ``interrupted``, ``lost`` (its shell or guest), ``arrived``
             (a guest at the barrier), ``barrier`` (all are there), ``broken`` (some are not), ``skew``, ``clock`` (a guest's
-            was measured).
+            was measured), ``copy-started``, ``copy-ended``, ``shell-opened``, ``shell-closed``.
         at_s: Simulation time.
         host_ns: Host monotonic time.
         task: Name of the Task; None for a verb.
         node: Name of the guest; None if it is about all.
         command: Text of the command it is about.
+        number: Of that command; no other one of the run has it.
         completed: The command that has ended (``ended``, ``interrupted``, ``lost``).
         details: Anything else, as JSON knows it.
     """
@@ -162,6 +163,7 @@ class TaskEvent:
     task: str | None = None
     node: str | None = None
     command: str | None = None
+    number: int | None = None
     completed: CompletedCommand | None = None
     details: Mapping[str, object] = field(default_factory=dict)
 

@@ -84,7 +84,7 @@ class GuestVerbs:
         """Run a command again and again until it returns 0; returns the output of that time.
 
         Args:
-            command: What to run.
+            command: What to run; one with a time-out of its own is stopped then, and run again.
             timeout_s: Longest time for all, in seconds; an attempt under way then is stopped.
             interval_s: From the end of an attempt to the next, in seconds; the guest is free meanwhile.
 
@@ -96,18 +96,17 @@ class GuestVerbs:
         check_time("interval_s", interval_s)
         end = trio.current_time() + timeout_s
         text = command.text if isinstance(command, Command) else command
-        attempts, status = 0, "none ended"
+        attempts, status = 0, "none began"
         last: CompletedCommand | CommandTimeout | None = None
         while (left_s := end - trio.current_time()) > 0:
             attempts += 1
             try:
                 completed = await self.run(command, timeout_s=left_s)
-            except CommandTimeout as error:
-                last = error
-                break
-            if completed.exit_status == 0:
-                return completed.output
-            last, status = completed, f"the last returned {completed.exit_status}"
+                if completed.exit_status == 0:
+                    return completed.output
+                last, status = completed, f"the last returned {completed.exit_status}"
+            except CommandTimeout as error:  # Its own, perhaps: then it is worth another attempt.
+                last, status = error, "the last was stopped"
             await trio.sleep(min(interval_s, max(0.0, end - trio.current_time())))
         raise CommandTimeout(
             f"{self._shell.node}: {text!r} did not succeed within {timeout_s:g} s ({attempts} attempts, {status})",

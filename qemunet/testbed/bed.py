@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from qemunet import tasks
-from qemunet.errors import TaskError
+from qemunet.errors import QemunetError, TaskError
 from qemunet.guest import transfer
 from qemunet.guest.clock import ClockOffset
 from qemunet.guest.shell import Shell
@@ -60,7 +60,11 @@ class Guest(GuestVerbs):
             ConsoleError, GuestExitedError: it cannot be had.
         """
         async with self._shells.open() as shell:
-            yield GuestVerbs(shell, self._clock, observe=self._observe)
+            self._tell("shell-opened")
+            try:
+                yield GuestVerbs(shell, self._clock, observe=self._observe)
+            finally:
+                self._tell("shell-closed")
 
     async def copy_to(self, source: str | PathLike[str], target: str) -> None:
         """Copy a file or folder of the host to the guest, into ``target`` if that is a folder there.
@@ -70,11 +74,9 @@ class Guest(GuestVerbs):
         Raises:
             GuestError: there is no such source, or the guest could not take it.
         """
-        with self._progress.step(f"copying {source} to {self.name}:{target}") as step:
+        with self._copying("to", str(source), target) as told:
             async with self._shells.for_copies() as shell:
-                await transfer.send(
-                    shell, Path(source), target, lambda done, total: step.update(done=done, total=total)
-                )
+                await transfer.send(shell, Path(source), target, told)
 
     async def copy_from(self, source: str, target: str | PathLike[str]) -> Path:
         """Copy a file or folder of the guest to the host, into ``target`` if that is a folder; returns what was written.
@@ -83,11 +85,33 @@ class Guest(GuestVerbs):
             CommandFailed: the guest could not read it.
             GuestError: the host could not write it.
         """
-        with self._progress.step(f"copying {self.name}:{source} to {target}") as step:
+        with self._copying("from", source, str(target)) as told:
             async with self._shells.for_copies() as shell:
-                return await transfer.fetch(
-                    shell, source, Path(target), lambda done, total: step.update(done=done, total=total)
-                )
+                return await transfer.fetch(shell, source, Path(target), told)
+
+    @contextmanager
+    def _copying(self, direction: str, source: str, target: str) -> Iterator[transfer.Told]:
+        """Tell of a copy: to who waits, and in the record."""
+        bytes_done = 0
+        here, there = (f"{self.name}:", "") if direction == "from" else ("", f"{self.name}:")
+        with self._progress.step(f"copying {here}{source} to {there}{target}") as step:
+
+            def told(done: int, total: int | None) -> None:
+                nonlocal bytes_done
+                bytes_done = done
+                step.update(done=done, total=total)
+
+            about = {"direction": direction, "source": source, "target": target}
+            self._tell("copy-started", **about)
+            failure: str | None = "cut short"
+            try:
+                yield told
+                failure = None
+            except QemunetError as error:
+                failure = error.message
+                raise
+            finally:
+                self._tell("copy-ended", **about, bytes=bytes_done, error=failure)
 
     async def clock_offset(self) -> ClockOffset:
         """Measure how far its wall clock is from the host's, and so from simulation time.
@@ -110,10 +134,12 @@ class Guest(GuestVerbs):
         return self._told_of(await self._wall_clock.sync())
 
     def _told_of(self, offset: ClockOffset) -> ClockOffset:
-        host_ns = time.monotonic_ns()
-        at_s = self._clock.to_simulation_s(host_ns)
-        self._observe(TaskEvent("clock", at_s, host_ns, node=self.name, details=asdict(offset)))
+        self._tell("clock", **asdict(offset))
         return offset
+
+    def _tell(self, kind: str, **details: object) -> None:
+        host_ns = time.monotonic_ns()
+        self._observe(TaskEvent(kind, self._clock.to_simulation_s(host_ns), host_ns, node=self.name, details=details))
 
     @property
     def interfaces(self) -> tuple[InterfacePlan, ...]:
@@ -275,20 +301,28 @@ class Testbed:
         written_ns = event.details.get("written_ns")
         if event.kind == "skew" and isinstance(written_ns, int):
             self._skews_ns.append(written_ns)
-        values = {"task": event.task, "node": event.node, "command": event.command, **event.details}
+        ended = event.completed
+        values = {
+            "task": event.task,
+            "node": event.node,
+            "number": event.number,
+            "command": event.command,
+            "exit_status": None if ended is None else ended.exit_status,
+            **event.details,
+        }
         self._record.event(
             event.kind,
             simulation_s=event.at_s,
             host_ns=event.host_ns,
             **{name: value for name, value in values.items() if value is not None},
         )
-        ended = event.completed
         if ended is not None:
             self._record.command(
                 ended.output_path or ended.output_bytes,
                 output_bytes=ended.size_bytes,
                 dropped_bytes=ended.dropped_bytes,
                 task=event.task,
+                number=event.number,
                 node=ended.node,
                 command=ended.command,
                 exit_status=ended.exit_status,

@@ -66,6 +66,7 @@ async def open_testbed(
         simulation, booted = await builder.start(stack)
         origin_ns = await simulation.start()
         clock = SimulationClock(simulation, origin_ns, {guest.shell.number: name for name, guest in booted.items()})
+        builder.clock = clock
         directory.update(time_0_unix_s=clock.unix_time_s(0.0))
         directory.event("time-0", simulation_s=0.0, host_ns=origin_ns, unix_s=clock.unix_time_s(0.0))
         bed = Testbed(topology, parameters, seed, directory, progress, clock)
@@ -143,13 +144,16 @@ class _Builder:
         self.machines = [guest for guest in plan.guests if guest.type == "qemu"]
         self.images: dict[tuple[str, str], ImageFiles] = {}
         self.accels: dict[tuple[str, str], AccelChoice] = {}
+        self.clock: SimulationClock | None = None
         self._exited: set[str] = set()
         limit = plan.options.get("output_limit")
         self._output_limit_bytes = LIMIT_BYTES if limit is None else parse_size_bytes(limit)
 
     def event(self, kind: str, **values: Any) -> None:
-        """Record what happens outside of simulation time."""
-        self.directory.event(kind, simulation_s=None, host_ns=time.monotonic_ns(), **values)
+        """Record what happens now; before time 0 there is no simulation time."""
+        host_ns = time.monotonic_ns()
+        at_s = None if self.clock is None else self.clock.to_simulation_s(host_ns)
+        self.directory.event(kind, simulation_s=at_s, host_ns=host_ns, **values)
 
     def exited(self, node: str, error: GuestError) -> None:
         """Record the end of a guest, once."""
@@ -232,6 +236,7 @@ class _Builder:
         self, number: int, guest: GuestPlan, init: RunInit, lifetimes: Lifetimes, doors: dict[int, socket.socket]
     ) -> BootedGuest:
         """Make the far ends of a guest's interfaces, and start it on them."""
+        self.event("booting", node=guest.node)
         machine = guest.type == "qemu"
         accel = self.accels[guest.arch, guest.accel].name if machine else ""
         nets: list[int] = []
@@ -282,6 +287,7 @@ class _Builder:
 
     async def end(self, bed: Testbed, engine: Engine, simulation: Simulation) -> None:
         """Stop the Daemons and the simulator; a failure is recorded and what comes after it still happens."""
+        self.event("ending")
         with self.progress.step("ending the run"):
             try:
                 await engine.close()

@@ -442,8 +442,12 @@ def test_verbs(tmp_path: Path) -> None:
         assert await guest.wait_until_succeeds(counting, interval_s=0.01) == "enough\n"
         with pytest.raises(CommandTimeout, match=r"did not succeed within 0.3 s \(\d+ attempts, the last returned 1\)"):
             await guest.wait_until_succeeds("echo no; exit 1", timeout_s=0.3, interval_s=0.01)
-        with pytest.raises(CommandTimeout):
-            await guest.wait_until_succeeds("exec sleep 1000", timeout_s=0.3)
+        with pytest.raises(CommandTimeout, match=r"\(1 attempts, the last was stopped\)") as caught:
+            await guest.wait_until_succeeds("echo so far; exec sleep 1000", timeout_s=0.3)
+        assert caught.value.output == "so far\n"
+        # An attempt that is late by its own measure is followed by another.
+        hangs_once = f"[ -e {tmp_path}/hung ] && echo quick && exit; touch {tmp_path}/hung; exec sleep 1000"
+        assert await guest.wait_until_succeeds(Command(hangs_once, timeout_s=0.5), interval_s=0.01) == "quick\n"
 
     on_bed(tmp_path, body, count=1)
 
@@ -465,6 +469,42 @@ def test_chains(tmp_path: Path) -> None:
             await run_chain(bed.run, Counting(1), limit=2)
 
     on_bed(tmp_path, body, count=1)
+
+
+def test_a_chain_grows_from_its_outputs(tmp_path: Path) -> None:
+    """The paper's way: what a Task says decides which guests run what next, in a loop with a bound."""
+
+    class Discover(Task):
+        def analyze(self, results: Results) -> Task | None:
+            found = results["n0"].output.split()
+            return Ask("ask", {node: f"echo {node} $(cat {tmp_path}/{node})" for node in found}) if found else None
+
+    class Ask(Task):
+        def analyze(self, results: Results) -> Task | None:
+            left = {node: done.output.split()[1] for node, done in results.items()}
+            again = {node: f"echo {node} {int(count) - 1}" for node, count in left.items() if int(count) > 0}
+            return Ask("again", again) if again else None
+
+    async def body(bed: Bed) -> None:
+        (tmp_path / "n1").write_text("1")
+        (tmp_path / "n2").write_text("3")
+        results = await run_chain(bed.run, Discover("discover", {"n0": "echo n1 n2"}))
+        assert [sorted(done) for done in results] == [["n0"], ["n1", "n2"], ["n1", "n2"], ["n2"], ["n2"]]
+        assert [done["n2"].output for done in results[1:]] == [f"n2 {left}\n" for left in (3, 2, 1, 0)]
+        with pytest.raises(TaskError, match="more than 4 Tasks; next is 'again'"):
+            await run_chain(bed.run, Discover("discover", {"n0": "echo n1 n2"}), limit=4)
+        # A failure ends it; what analyze returns is held to be a Task.
+        with pytest.raises(CommandFailed):
+            await run_chain(bed.run, Discover("fails", {"n0": "exit 1"}))
+
+        class Wrong(Task):
+            def analyze(self, results: Results) -> Task | None:
+                return "next"  # type: ignore[return-value]
+
+        with pytest.raises(TaskError, match="analyze returned str"):
+            await run_chain(bed.run, Wrong("wrong", {"n0": ":"}))
+
+    on_bed(tmp_path, body)
 
 
 def test_nodes_that_are_not_there(tmp_path: Path) -> None:
