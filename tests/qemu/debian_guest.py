@@ -86,12 +86,14 @@ class DebianGuest:
     arch: str
     password: str
 
+    append = "root=/dev/vda rw mitigations=off nokaslr norandmaps cryptomgr.notests no_timer_check"
+
     @property
     def keys(self) -> str:
         """Keys of its node in a topology."""
         return (
             f"arch={self.arch} memory=256MiB kernel={self.kernel} initrd={self.initrd} drive={self.disk} "
-            f"append='root=/dev/vda rw mitigations=off nokaslr norandmaps cryptomgr.notests no_timer_check' console=serial user=root password='{self.password}'"
+            f"append='{self.append}' console=serial user=root password='{self.password}'"
         )
 
 
