@@ -23,7 +23,7 @@ test: setup
 # In full it takes hours under emulation: make torture COMMANDS=300 BYTES=20MB, or PARTS="containers machines", is less.
 torture: setup
 	$(BIN)/python -m tests.torture $(if $(COMMANDS),--commands=$(COMMANDS)) $(if $(BYTES),--bytes=$(BYTES)) \
-	  $(if $(SEED),--seed=$(SEED)) $(PARTS)
+	  $(if $(KILLS),--kills=$(KILLS)) $(if $(MACHINE_KILLS),--machine-kills=$(MACHINE_KILLS)) $(if $(SEED),--seed=$(SEED)) $(PARTS)
 
 setup:
 	@PYTHON=$(PYTHON) scripts/setup

@@ -87,6 +87,9 @@ class Executor:
             armed = await shell.arm(item.text, cwd=item.cwd, env=item.env, stdin=stdin, daemon=daemon)
         except ValueError as error:
             raise TaskError(f"{shell.node}: {error}", hint="copy a long script to the guest and run it there") from None
+        except GuestError as error:
+            self.note("lost", node=shell.node, error=error.message)
+            raise
         running = Running(shell, item, armed)
         self.note("armed", running=running)
         return running
@@ -190,9 +193,11 @@ class Executor:
         return completed
 
     def _lost(self, running: Running, error: GuestError) -> None:
-        if running.fired_ns is not None and running.completed is None:
-            running.armed.written.close()
-            running.completed = self._completed(running, None, interrupted=True)
+        """Note that nobody will know its end; one that was not even fired leaves no record."""
+        if running.completed is None:
+            if running.fired_ns is not None:
+                running.armed.written.close()
+                running.completed = self._completed(running, None, interrupted=True)
             self.note("lost", running=running, completed=running.completed, error=error.message)
 
     def _completed(self, running: Running, ended: Ended | None, *, interrupted: bool = False) -> CompletedCommand:

@@ -386,8 +386,10 @@ def test_a_guest_dies(tmp_path: Path) -> None:
         records = bed.records()
         assert (records["n0"].output, records["n0"].interrupted) == ("mine\n", True)
         assert (records["n1"].output, records["n1"].exit_status) == ("last words\n", None)
+        bed.events.clear()
         with pytest.raises(GuestExitedError):
             await bed.run(Task("again", {"n0": ":", "n1": ":"}))
+        assert bed.kinds("n1") == ["lost"]
 
     on_bed(tmp_path, body)
 

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 from qemunet import Command
 
-CORPUS = "/tmp/torture/corpus"
-"""Where a guest has its copy of the corpus."""
-
 _SHOWN_BYTES = 60
 
 Output = bytes | memoryview

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from qemunet import Command
-from tests.torture.cases import CORPUS, Case, Check, Output
+from tests.torture.cases import Case, Check, Output
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,13 @@ class Traits:
         container: No machine: it has no kernel of its own, and things to try on the host's.
         late_s: Time-out of commands that never end; long enough for their first output on a busy computer.
         full: Directories whose file system a command may fill.
+        corpus: Where a guest has its copy of the corpus.
     """
 
     container: bool
     late_s: float
     full: tuple[str, ...]
+    corpus: str
 
 
 class Maker:
@@ -90,7 +92,7 @@ class Maker:
     def piece(self, length: int) -> tuple[str, memoryview]:
         """A command that prints a piece of the corpus, and the piece."""
         at = self.rng.randrange(len(self._corpus) - length + 1)
-        return f"tail -c +{at + 1} {CORPUS} | head -c {length}", self._corpus[at : at + length]
+        return f"tail -c +{at + 1} {self.traits.corpus} | head -c {length}", self._corpus[at : at + length]
 
     def _bulk(self) -> Case:
         length = self._sizes.popleft()

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qemunet.guest.files import atomic_write
+from qemunet.progress import PlainProgress
+from tests.qemu.debian_guest import debian_guest
+from tests.torture.cases import make_corpus
 from tests.torture.footprint import changes, footprint
 
 HERE = Path(__file__).parent
@@ -57,9 +61,30 @@ class Part:
     untouched: bool = False
 
 
+_CORPUS_BYTES = 24 << 20
+
+
+def _debians() -> Mapping[str, str]:
+    debian = debian_guest(PlainProgress())
+    corpus = debian.disk.parent / "corpus"
+    if not corpus.exists():
+        atomic_write(corpus, make_corpus(1, _CORPUS_BYTES))
+    return {
+        "arch": debian.arch,
+        "kernel": str(debian.kernel),
+        "initrd": str(debian.initrd),
+        "disk": str(debian.disk),
+        "append": debian.append,
+        "password": debian.password,
+        "corpus": str(corpus),
+        "corpus_in_guest": "/dev/vdb",
+    }
+
+
 PARTS: Mapping[str, Part] = {
     "containers": Part("containers.txt", 10, 5000, {"noise": "no", "late_s": "1", "hang_s": "180"}, untouched=True),
     "machines": Part("machines.txt", 4, 1000),
+    "foreign": Part("foreign.txt", 2, 500, {"second": "no", "late_s": "6"}, prepared=_debians),
 }
 
 
@@ -86,6 +111,7 @@ def torture(name: str, amount: Amount, runs: Path, say: Say, guests: int | None 
         say(f"{name} {index + 1} of {count}: {shown}")
         if not clean(record):
             break
+        discard(record)
     return records
 
 
@@ -116,6 +142,9 @@ def run(
     finally:
         os.close(master)
         os.close(terminal)
-    if clean(record):
-        shutil.rmtree(record["directory"])
     return record
+
+
+def discard(record: Mapping[str, Any]) -> None:
+    """Remove the directory of a run that was as it should be."""
+    shutil.rmtree(record["directory"])

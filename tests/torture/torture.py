@@ -25,7 +25,7 @@ from qemunet.tasks.verbs import GuestVerbs
 from qemunet.testbed import Guest, Testbed
 from qemunet.topology.model import Node
 from tests.torture import hostile, tame
-from tests.torture.cases import CORPUS, Case, make_corpus
+from tests.torture.cases import Case, make_corpus
 from tests.torture.maker import Maker, Supply, Traits, draw_sizes
 from tests.torture.noise import NOISE, TRACE
 
@@ -37,6 +37,8 @@ PARAMETERS = {
     "hang_s": 900.0,  # nothing takes so long unless it hangs
     "late_s": 3.0,  # time-out of commands that never end by themselves
     "reboot": "echo rebooting; reboot -f; sleep 1000",  # the last command of each guest; nothing: none
+    "corpus": "",  # file that each guest has already, as corpus_in_guest; nothing: one is made and copied
+    "corpus_in_guest": "/tmp/torture/corpus",
     "skip": "",  # kinds that are left out, with commas between
 }
 
@@ -87,27 +89,38 @@ class _Torture:
         seed = self.bed.random.getrandbits(32)
         total = self._given["bytes"]
         sizes = draw_sizes(seed, total, self._given["commands"] * 6 // 10)
-        corpus = make_corpus(seed, max(sizes) + max(sizes) // 8)
-        path = self.bed.directory / "corpus"
-        path.write_bytes(corpus)
+        corpus = await self._share_corpus(seed, max(sizes) + max(sizes) // 8)
         skipped = self._given["skip"].split(",")
         kinds = {name: kind for name, kind in _KINDS.items() if name not in skipped}
         names = list(self.bed.guests)
         for index, name in enumerate(names):
             container = self.bed.topology.nodes[name].type == "container"
-            traits = Traits(container, self._given["late_s"], ("/tmp", "/run"))
+            traits = Traits(container, self._given["late_s"], ("/tmp", "/run"), self._given["corpus_in_guest"])
             maker = Maker(name, seed, corpus, sizes[index :: len(names)], traits)
             share = len(range(index, self._given["commands"], len(names)))
             self._supplies[name] = Supply(maker, share, kinds)
-        async with trio.open_nursery() as nursery:
-            for name in names:
-                nursery.start_soon(self._copy, self.bed.guests[name], path, hashlib.sha256(corpus).hexdigest())
-        path.unlink()
         await self._make_noise()
 
-    async def _copy(self, guest: Guest, path: Path, digest: str) -> None:
-        await guest.copy_to(path, CORPUS)
-        assert (await guest.succeed(f"sha256sum <{CORPUS}")).split()[0] == digest, f"{guest.name}: the copy is wrong"
+    async def _share_corpus(self, seed: int, size: int) -> bytes:
+        """See to it that each guest has a copy."""
+        given, there = self._given["corpus"], self._given["corpus_in_guest"]
+        path = Path(given) if given else self.bed.directory / "corpus"
+        if not given:
+            path.write_bytes(make_corpus(seed, size))
+        corpus = path.read_bytes()
+
+        async def share(guest: Guest) -> None:
+            if not given:
+                await guest.copy_to(path, there)
+            said = await guest.succeed(f"sha256sum <{there}")
+            assert said.split()[0] == hashlib.sha256(corpus).hexdigest(), f"{guest.name}: the copy is wrong"
+
+        async with trio.open_nursery() as nursery:
+            for guest in self.bed.guests.values():
+                nursery.start_soon(share, guest)
+        if not given:
+            path.unlink()
+        return corpus
 
     async def _make_noise(self) -> None:
         if self._given["noise"]:
