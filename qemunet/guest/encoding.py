@@ -127,6 +127,8 @@ class Decoder:
             for candidate in (beginning + line for beginning in [*beginnings, b""]):
                 decoded = self._decoded(candidate)
                 if len(candidate) == encoding.length and decoded:
+                    # What was printed may have taken a piece along that is not missed.
+                    self.mixed = self.mixed or any(len(broken) > encoding.length for broken in self._broken)
                     self._broken.clear()
                     return decoded
             # The last line may have any length. What was printed when the terminal was idle stands before a line, not in one.

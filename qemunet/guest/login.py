@@ -10,8 +10,9 @@ from qemunet.errors import ConsoleError
 from qemunet.guest.console import Console
 
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78])")
-_USER = re.compile(rb"(?i)(?:login|user(?:name)?)[^\n]{0,20}: *\Z")
-_PASSWORD = re.compile(rb"(?i)pass(?:word|phrase|wort)?[^\n]{0,30}: *\Z")
+# Anywhere in what was said since the last answer: other words may have been printed behind it.
+_USER = re.compile(rb"(?i)(?<!last )\b(?:login(?: as)?|user(?:name)?): ")
+_PASSWORD = re.compile(rb"(?i)\bpass(?:word|phrase|wort)\b[^\n:]{0,30}: ")
 _REFUSED = re.compile(rb"(?i)login incorrect|authentication failure|access denied|permission denied")
 #: How a prompt ends, in whatever shell.
 _PROMPT = re.compile(rb"[#$%>\]~] *\Z")
@@ -61,17 +62,32 @@ class Login:
                         hint="the node's keys user= and password= say who logs in",
                     )
             given = False
-            if _PASSWORD.search(text):
+            question = _last_question(text)
+            if question is _PASSWORD:
                 self._type(console, self._password or "")
                 given = True
-            elif _USER.search(text):
+            elif question is _USER:
                 self._type(console, self._user)
             elif wakes and (_PROMPT.search(text) or (wakes >= _MOST_WAKES and not text.strip())):
+                console.forget()
                 return
             else:
                 self._type(console, "")
                 wakes += 1
 
+    def asked(self, console: Console) -> bool:
+        """Whether the terminal waits for an answer."""
+        return _last_question(_ESCAPES.sub(b"", console.tail)) is not None
+
     def _type(self, console: Console, word: str) -> None:
         console.forget()
         console.write(word.encode("utf-8", "surrogateescape") + _RETURN)
+
+
+def _last_question(text: bytes) -> re.Pattern[bytes] | None:
+    """What was asked last, if nothing was answered since."""
+    places = {
+        max((match.end() for match in question.finditer(text)), default=-1): question for question in (_USER, _PASSWORD)
+    }
+    last = max(places)
+    return places[last] if last >= 0 else None

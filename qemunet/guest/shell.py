@@ -114,7 +114,8 @@ class Shell:
 
     async def _set_up(self) -> bool:
         console = self.console
-        patience_s, attempt, asked = self.reply_s / 40, 0, False
+        patience_s, attempt = self.reply_s / 40, 0
+        asked = self._login is not None and self._login.asked(console)
         # Only the answer to the last attempt counts: of what was typed after an earlier one nobody knows which shell
         # has read it.
         while True:

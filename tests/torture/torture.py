@@ -27,7 +27,7 @@ from qemunet.topology.model import Node
 from tests.torture import hostile, tame
 from tests.torture.cases import Case, make_corpus
 from tests.torture.maker import Maker, Supply, Traits, draw_sizes
-from tests.torture.noise import NOISE, TRACE
+from tests.torture.noise import KERNEL_NOISE, NOISE, TRACE
 
 PARAMETERS = {
     "commands": 300,  # in all
@@ -125,7 +125,7 @@ class _Torture:
     async def _make_noise(self) -> None:
         if self._given["noise"]:
             for guest in self.bed.guests.values():
-                await guest.succeed(NOISE)
+                await guest.succeed(NOISE if self._given["second"] else KERNEL_NOISE)
 
     async def run(self) -> None:
         """Run all commands, a round of one sort after the other."""
