@@ -5,7 +5,7 @@ from __future__ import annotations
 TRACE = b"torture-noise"
 """In each message, to count what the consoles have shown."""
 
-# Numbered messages, twenty a second and more; now and then a burst, a very long one, one with control characters, marks
+# Numbered messages, ten a second and more; now and then a burst, a very long one, one with control characters, marks
 # and prompts in it, and a line without an end that a process writes to the system's console, as a daemon would.
 _LOOP = r"""
 trap '' HUP INT TERM
@@ -20,7 +20,7 @@ while :; do
     37) [ "$1" ] && printf 'torture-noise line without an end %d' $i >/dev/console ;;
     47) printf '<4>torture-noise\n\ntorture login: ' >/dev/kmsg ;;
     esac
-    sleep 0.04
+    sleep 0.1
 done
 """
 
