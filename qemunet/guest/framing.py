@@ -15,7 +15,7 @@ status it tells. The fresh shell learns a few short functions, and from then on 
 So nothing is left to do between the newline and the begin mark but to read and to write, and nothing between that and
 the command but one exec; from the begin mark on a key stroke or a signal ends it. The command's parent is the shell
 that waits for it: whatever becomes of that one, the keeper tells. (bash does not take its terminal back from a job that
-a signal has ended, so there one more subshell stands between.)
+a signal has ended, so there one more subshell stands between; nor does it end by itself when its session has.)
 
 What comes back goes through the shell's *channel*, descriptor 3: a virtio serial port of a machine or a socket of a
 container, which is no terminal, so that no mode, echo or message of the kernel touches it. Without one it is the
@@ -120,7 +120,9 @@ q_0() {{
  exec $q_s -c "$q_v$q_n" sh
 }}
 q_r() {{ ( q_0 "$1" ); }}
-[ "$BASH_VERSION" ] && q_r() {{ ( trap : INT QUIT TERM; ( q_0 "$1" ); exit $? ) 2>/dev/null; }}
+[ "$BASH_VERSION" ] && q_r() {{
+ ( trap : INT QUIT TERM; ( q_0 "$1" ); exit $? ) 2>/dev/null; q_t=$?
+ [ "$q_t" = 129 ] && {{ sleep 1; : >/dev/tty || exit; }}; return "$q_t"; }}
 q_a() {{
  q_z
  [ "${{#q_v}} ${{#q_e}} ${{#q_i}}" = "$5 $6 $7" ] || {{ printf '\036q%s bad\n' "$1" >&3; return; }}
