@@ -122,7 +122,8 @@ q_0() {{
 q_r() {{ ( q_0 "$1" ); }}
 [ "$BASH_VERSION" ] && q_r() {{
  ( trap : INT QUIT TERM; ( q_0 "$1" ); exit $? ) 2>/dev/null; q_t=$?
- [ "$q_t" = 129 ] && {{ sleep 1; : >/dev/tty || exit; }}; return "$q_t"; }}
+ [ "$q_t" = 129 ] && {{
+  read -r q_1 q_2 q_3 q_4 q_5 q_6 q_9 <"/proc/$$/stat"; [ -e "/proc/$q_6/exe" ] || exit; }}; return "$q_t"; }}
 q_a() {{
  q_z
  [ "${{#q_v}} ${{#q_e}} ${{#q_i}}" = "$5 $6 $7" ] || {{ printf '\036q%s bad\n' "$1" >&3; return; }}
