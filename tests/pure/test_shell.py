@@ -77,7 +77,9 @@ def test_output_and_status_are_exact(on_shell: Callable[[Body], None], tmp_path:
 
 def _without_words_of_bash(output: bytes) -> bytes:
     """bash, as the guest's sh, says on the terminal that its job was killed."""
-    return b"".join(line for line in output.splitlines(keepends=True) if b"Killed   " not in line and b"printf %b" not in line)
+    return b"".join(
+        line for line in output.splitlines(keepends=True) if b"Killed   " not in line and b"printf %b" not in line
+    )
 
 
 def test_every_exit_status(tmp_path: Path) -> None:

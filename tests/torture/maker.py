@@ -21,12 +21,14 @@ class Traits:
         late_s: Time-out of commands that never end; long enough for their first output on a busy computer.
         full: Directories whose file system a command may fill.
         corpus: Where a guest has its copy of the corpus.
+        single: It has one console only.
     """
 
     container: bool
     late_s: float
     full: tuple[str, ...]
     corpus: str
+    single: bool
 
 
 class Maker:

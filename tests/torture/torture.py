@@ -95,7 +95,13 @@ class _Torture:
         names = list(self.bed.guests)
         for index, name in enumerate(names):
             container = self.bed.topology.nodes[name].type == "container"
-            traits = Traits(container, self._given["late_s"], ("/tmp", "/run"), self._given["corpus_in_guest"])
+            traits = Traits(
+                container,
+                self._given["late_s"],
+                ("/tmp", "/run"),
+                self._given["corpus_in_guest"],
+                not self._given["second"],
+            )
             maker = Maker(name, seed, corpus, sizes[index :: len(names)], traits)
             share = len(range(index, self._given["commands"], len(names)))
             self._supplies[name] = Supply(maker, share, kinds)
