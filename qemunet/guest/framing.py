@@ -216,10 +216,11 @@ def set_up(
     if channel is None:
         opening = "exec 3>&6"
     elif channel:
-        # Only one process at a time can have it open; those that had it before are ending. A shell would end at an
-        # exec that fails.
+        # It may not be there yet when the consoles are, and a file must not take its place. Only one process at a
+        # time can have it open; those that had it before are ending. A shell would end at an exec that fails.
         opening = (
-            f'until ( : 3<>{channel} ) || [ "${{#q_t}}" -gt 50 ]; do q_t=x$q_t; done; '
+            f'until [ -c {channel} ] && ( : 3<>{channel} ) || [ "${{#q_t}}" -gt 50 ]; do q_t=x$q_t; '
+            f"[ -c {channel} ] || sleep 1; done; "
             f'[ "${{#q_t}}" -gt 50 ] || exec 3<>{channel}; q_t='
         )
     else:
