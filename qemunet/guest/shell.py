@@ -23,6 +23,8 @@ from qemunet.guest.watch import Hit, Watch
 
 #: What a terminal without flow control is given before it has said that it has read it, in bytes.
 _PACE_BYTES = 16 * 1024
+#: An image of ours that has not said that its shells start is greeted all the same, times the patience.
+_START_S = 15.0
 #: A request that a command on the terminal may have taken away is typed again this often.
 _REQUESTS = 4
 
@@ -86,6 +88,7 @@ class Shell:
         self._outlived = outlived
         self._outputs = outputs
         self._name = f"qemunet-{secrets.token_hex(4)}"
+        self._patience = patience
         self._pid = 0
         self._hello = ""
         self._alerts = 0
@@ -116,6 +119,8 @@ class Shell:
         console = self.console
         patience_s, attempt = self.reply_s / 40, 0
         asked = self._login is not None and self._login.asked(console)
+        if self._channel is not None and not self._hello:
+            await self._started()
         # Only the answer to the last attempt counts: of what was typed after an earlier one nobody knows which shell
         # has read it.
         while True:
@@ -154,6 +159,12 @@ class Shell:
                 self.encoding = None if encoder == "-" else encoder
                 return True
         return False
+
+    async def _started(self) -> None:
+        """Wait for the word of our images that a shell starts: what is typed before may be read in pieces."""
+        with trio.move_on_after(_START_S * self._patience):
+            while self.console.alerts == 0:
+                await self.console.said()
 
     async def _greeted(self, watch: Watch, alerts: int) -> bool:
         """Wait for the answer to a greeting; False if meanwhile another shell said that it is there, so greet again."""

@@ -51,7 +51,7 @@ def _start(argv: Sequence[str], slave: int, channel: int | None, *, session: boo
     # An environment that says nothing of where the tests run, as a guest's does.
     environment = {"PATH": os.environ["PATH"], "HOME": "/", "TERM": "dumb"}
     if channel is not None:
-        argv = ["sh", "-c", f'exec "$@" {CHANNEL_FD}<&2 2>&1', "sh", *argv]
+        argv = ["sh", "-c", f"printf 'qemunet-ready\\n'; exec \"$@\" {CHANNEL_FD}<&2 2>&1", "sh", *argv]
     return subprocess.Popen(
         argv,
         stdin=slave,
