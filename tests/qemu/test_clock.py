@@ -15,6 +15,7 @@ from qemunet.guest.clock import GuestClock
 from qemunet.guest.console import Console
 from qemunet.guest.qemu import QemuMachine, open_qemu
 from qemunet.guest.shell import Shell
+from qemunet.plan.model import channel_device
 from tests.qemu.support import ARCHES, BOOT_DEADLINE_S, guest_plan, tiny
 from tests.spawner import LocalSpawner
 
@@ -34,9 +35,14 @@ async def booted(arch: str, directory: Path, keys: str = "") -> AsyncIterator[tu
             nets=[],
             directory=directory,
         ) as machine,
-        Console(machine.consoles["control"], node="a", log=directory / "control.log") as console,
+        Console(
+            machine.consoles["control"],
+            channel=machine.channels["control"],
+            node="a",
+            log=directory / "control.log",
+        ) as console,
     ):
-        shell = Shell(console, patience=5)
+        shell = Shell(console, channel=channel_device("control"), patience=5)
         await shell.synchronize(BOOT_DEADLINE_S)
         yield machine, shell
 
