@@ -24,7 +24,7 @@ from qemunet.guest.watch import Hit, Watch
 #: What a terminal without flow control is given before it has said that it has read it, in bytes.
 _PACE_BYTES = 16 * 1024
 #: An image of ours that has not said that its shells start is greeted all the same, times the patience.
-_START_S = 15.0
+_START_S = 5.0
 #: A request that a command on the terminal may have taken away is typed again this often.
 _REQUESTS = 4
 
