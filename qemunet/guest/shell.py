@@ -195,8 +195,21 @@ class Shell:
         Raises:
             ConsoleError, GuestExitedError: as ``synchronize``.
         """
-        if not self._synchronized or self.console.alerts != self._alerts:
+        if self._synchronized and self.console.alerts != self._alerts:
+            self._synchronized = await self._is_the_same()
+        if not self._synchronized:
             await self.synchronize()
+
+    async def _is_the_same(self) -> bool:
+        """Whether it was something else that looked like the start of a shell: the kernel may print anything."""
+        alerts, nonce = self.console.alerts, framing.new_nonce()
+        watch = self.console.watch({"answer": nonce})
+        self.console.write(DISARM + f"q_h {nonce}\n".encode())
+        with trio.move_on_after(self.reply_s / 10):
+            await watch.reached("answer")
+            self._alerts = alerts
+            return True
+        return False
 
     async def arm(
         self,
