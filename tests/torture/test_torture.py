@@ -35,7 +35,7 @@ def test_every_byte_and_status_is_right(part: str, tmp_path: Path) -> None:
     (record,) = torture(part, amount, tmp_path, print, guests=GUESTS[part])
     assert clean(record), (record["error"], record["touched"], record["directory"])
     assert record["metrics"]["commands"] >= amount.commands
-    assert record["metrics"]["output_bytes"] >= 0.9 * amount.output_bytes
+    assert record["metrics"]["output_bytes"] >= 0.5 * amount.output_bytes
     if part != "containers":
         assert record["metrics"]["kernel_messages"] > record["metrics"]["commands"]
 
