@@ -188,7 +188,10 @@ class Armed:
                 self._alerts = shell.console.alerts
                 if shell.watched:
                     raise _ShellReplacedError
-                shell.type_probe(watch)
+                # What is typed may be read by the command: only if it may be another shell that reads it.
+                if not await shell.lives():
+                    shell.type_probe(watch)
+                continue
             if self._told_of_end():
                 return
             with trio.move_on_after(shell.reply_s * _SILENCE if shell.watched else float("inf")) as silence:

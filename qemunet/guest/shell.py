@@ -25,6 +25,8 @@ from qemunet.guest.watch import Hit, Watch
 _PACE_BYTES = 16 * 1024
 #: An image of ours that has not said that its shells start is greeted all the same, times the patience.
 _START_S = 5.0
+#: A shell whose session has ended may be there for another moment.
+_LOOKS = 5
 #: A request that a command on the terminal may have taken away is typed again this often.
 _REQUESTS = 4
 
@@ -368,6 +370,23 @@ class Shell:
         self.console.write(f"q_o {nonces.begin} {nonces.end} {number}\n".encode())
         await watch.reached("end")
         return watch
+
+    async def lives(self) -> bool:
+        """Whether the guest's other console says that this shell is there still, and goes on saying so for a moment."""
+        if self._control is None:
+            return False
+        for _ in range(_LOOKS):
+            try:
+                async with self._control.lock:
+                    (there,) = await self._control.ask(
+                        f"q_1=-; [ -e /proc/{self._pid}/exe ] && q_1=+; printf '\\036q%s %s\\n' {{}} $q_1 >&3"
+                    )
+            except ConsoleError:
+                return False
+            if there == "-":
+                return False
+            await trio.sleep(self.settle_s)
+        return True
 
     def type_probe(self, watch: Watch) -> None:
         """Ask the terminal whether a fresh shell reads it, which then sends what is still in the last one's pipe."""

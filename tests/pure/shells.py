@@ -22,7 +22,7 @@ from qemunet.guest.output import Output
 from qemunet.guest.shell import Shell
 
 #: A new shell in a session of its own whenever the last one has died, as the init of a guest does it.
-KEEPER = "while printf 'qemunet-ready\\n'; do setsid -c -w %s; done"
+KEEPER = "while printf 'qemunet-ready\\n'; do setsid -c -w %s /dev/tty; done"
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox sh") if shutil.which(shell.split()[0])]
 
@@ -51,7 +51,9 @@ def _start(argv: Sequence[str], slave: int, channel: int | None, *, session: boo
     # An environment that says nothing of where the tests run, as a guest's does.
     environment = {"PATH": os.environ["PATH"], "HOME": "/", "TERM": "dumb"}
     if channel is not None:
-        argv = ["sh", "-c", f"printf 'qemunet-ready\\n'; exec \"$@\" {CHANNEL_FD}<&2 2>&1", "sh", *argv]
+        # What keeps shells says so itself.
+        ready = "" if session else "printf 'qemunet-ready\\n'; "
+        argv = ["sh", "-c", f'{ready}exec "$@" {CHANNEL_FD}<&2 2>&1', "sh", *argv]
     return subprocess.Popen(
         argv,
         stdin=slave,
