@@ -7,37 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.qemu.debian_guest import missing_programs
 from tests.torture.killing import kill_guests
 from tests.torture.parts import Amount, clean, run, torture
 
 AMOUNTS = {
     "containers": Amount(commands=300, output_bytes=3_000_000, seed=1),
-    "machines": Amount(commands=120, output_bytes=3_000_000, seed=1),
-    "foreign": Amount(commands=60, output_bytes=300_000, seed=1),
 }
-GUESTS = {"containers": 4, "machines": 4, "foreign": 1}
+GUESTS = {"containers": 4}
 
 needs_taps = pytest.mark.skipif(
     not os.access("/dev/net/tun", os.R_OK | os.W_OK), reason="/dev/net/tun may not be opened"
 )
-needs_debian = pytest.mark.skipif(
-    bool(missing_programs()) or os.geteuid() != 0, reason="needs mmdebstrap, and root to make a Debian"
-)
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "part", [pytest.param("containers", marks=needs_taps), "machines", pytest.param("foreign", marks=needs_debian)]
-)
+@pytest.mark.parametrize("part", [pytest.param("containers", marks=needs_taps)])
 def test_every_byte_and_status_is_right(part: str, tmp_path: Path) -> None:
     amount = AMOUNTS[part]
     (record,) = torture(part, amount, tmp_path, print, guests=GUESTS[part])
     assert clean(record), (record["error"], record["touched"], record["directory"])
     assert record["metrics"]["commands"] >= amount.commands
     assert record["metrics"]["output_bytes"] >= 0.5 * amount.output_bytes
-    if part != "containers":
-        assert record["metrics"]["kernel_messages"] > record["metrics"]["commands"]
 
 
 @pytest.mark.parametrize(("kind", "kills"), [pytest.param("containers", 12, marks=needs_taps), ("machines", 3)])
@@ -47,7 +37,7 @@ def test_killed_guests_are_named(kind: str, kills: int, tmp_path: Path) -> None:
     assert killed.hits.total() >= kills
 
 
-@pytest.mark.parametrize(("kind", "guests"), [pytest.param("container", 32, marks=needs_taps), ("qemu", 8)])
+@pytest.mark.parametrize(("kind", "guests"), [pytest.param("container", 32, marks=needs_taps)])
 def test_no_console_starves(kind: str, guests: int, tmp_path: Path) -> None:
     parameters = {"kind": kind, "guests": str(guests), "tasks": "5"}
     record = run("many.txt", "many.py", parameters, 1, tmp_path)
