@@ -85,7 +85,7 @@ q_y() {{
  q_p=
  mkfifo "$q_d/f"
  [ "$q_c" ] || {{ if [ -p "$q_d/f" ]
- then cat <>"$q_d/f" >&3 4>&- 6>&- 7>&- & q_p=$!; exec 4>"$q_d/f"
+ then cat <>"$q_d/f" >&3 4>&- 6>&- 7>&- & q_p=$!; until command exec 4>"$q_d/f" || ! [ -p "$q_d/f" ]; do :; done
  else exec 4>&3; fi; }}
  set -- /proc/[0-9]*; q_k=" $* "
 }}
@@ -99,9 +99,9 @@ q_z() {{
  q_y
 }}
 q_s() {{ [ -z "$q_c" ] || {{ exec 5<&-; sed "/^$1\$/q" <>"$q_d/f" 4>&- 6>&- 7>&- | $q_c >&3 4>&- 6>&- 7>&- & q_p=$!
- exec 4>"$q_d/f"; }}; }}
+ until command exec 4>"$q_d/f" || ! [ -p "$q_d/f" ]; do :; done; }}; }}
 q_f() {{ if [ "$q_c" ]
- then exec 5<"$q_d/f"; printf '\n%s\n' "$1" >&4; wait "$q_p"; exec 4>&-; printf '\036q%s %s\n' "$1" "$2" >&3
+ then until command exec 5<"$q_d/f" || ! [ -p "$q_d/f" ]; do :; done; printf '\n%s\n' "$1" >&4; wait "$q_p"; exec 4>&-; printf '\036q%s %s\n' "$1" "$2" >&3
  else printf '\036q%s %s\n' "$1" "$2" >&4 || printf '\036q%s %s lost\n' "$1" "$2" >&3; fi; }}
 q_w() {{
  trap '' INT QUIT TERM
