@@ -58,7 +58,8 @@ def imitation(m: Maker) -> Case:
 
 
 def here_document(m: Maker) -> Case:
-    raw = lies(m.rng, m.upto(20_000)).replace(b"\0", b"")
+    # In a line that begins as the end word does, dash loses a byte above 127.
+    raw = lies(m.rng, m.upto(20_000)).replace(b"\0", b"").replace(b"\nE", b"\ne")
     text = f"{m.tag}\n{raw.decode('utf-8', 'surrogateescape')}\n"
     return m.case("here-document", f"cat <<'E-{m.tag}'\n{text}E-{m.tag}\necho end", f"{text}end\n")
 
