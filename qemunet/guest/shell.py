@@ -368,7 +368,13 @@ class Shell:
         nonces = framing.Nonces()
         watch = self._watch(nonces, None)
         self.console.write(f"q_o {nonces.begin} {nonces.end} {number}\n".encode())
-        await watch.reached("end")
+        reached = await watch.reached("end", "died")
+        if "end" not in watch.hits:
+            self.lose()
+            raise ConsoleError(
+                f"the shell of {self.node} died (status {' '.join(reached.words)}) before it had handed on what a Daemon wrote",
+                node=self.node,
+            )
         return watch
 
     async def lives(self) -> bool:
