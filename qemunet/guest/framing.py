@@ -57,6 +57,20 @@ _LINE_CHARACTERS = 3000
 _PLAIN = re.compile(rb"[ -&(-~]*")
 _ESCAPED = re.compile(rb"[^ -&(-\[\]-~]")
 
+#: Words that mean themselves to any shell, the first of them a program to be looked for, and
+_WORDS = re.compile(r"[A-Za-z][\w+-]*(?: [\w%+,./:@][\w%+,./:=@-]*| -[\w%+,./:=@-]*)*", re.ASCII)
+#: what a shell does itself, the same in each.
+_SMALL = re.compile(r":|true|false|exit|exit \d{1,3}|echo(?: [\w%+,./:@][\w%+,./:=@-]*)*", re.ASCII)
+#: The builtins and reserved words of ash, dash, bash, ksh and zsh that may be programs as well.
+_BUILTIN = frozenset(
+    """alias autoload bg bind break builtin bye caller case cd chdir command compgen complete compopt continue coproc
+    declare dirs disown do done echo elif else emulate enable esac eval exec exit export false fc fg fi float for
+    foreach function getopts global hash help hist history if in integer inlib jobs kill let limit local log logout
+    mapfile mknod nameref noglob popd print printf pushd pwd r read readarray readonly realpath rehash rename repeat
+    return sched select set setopt shift shopt source stop suspend test then time times trap true type typeset
+    ulimit umask unalias unfunction unhash unlimit unset unsetopt until wait whence where which while zmodload""".split()
+)
+
 _MODES = r"raw -echo isig noflsh -tostop intr '^C' quit '^\' susp undef"
 
 #: Typed once, line by line, at a fresh shell. What stands in braces is filled in.
@@ -71,7 +85,7 @@ set -- {sh}; q_s="$(command -v $1) $2"; set --
 q_l='{stray}'
 [ -w "$q_l" ] || q_l=/dev/null
 for q_d in /dev/shm /run /tmp /dev; do q_d=$q_d/{directory}; [ -d "$q_d" ] || mkdir -m 700 "$q_d" && break; done
-q_p= q_k= q_m= q_t= q_c= q_u={sentinel}
+q_p= q_k= q_m= q_t= q_c= q_q= q_u={sentinel}
 for q_1 in /proc/[0-9]*; do
  [ "$q_1/fd/0" -ef "$q_d/f" ] || [ "$q_1/fd/1" -ef "{device}" ] && kill -9 "${{q_1#/proc/}}"; done
 {channel}
@@ -117,6 +131,11 @@ q_0() {{
  [ "$q_i" ] || exec </dev/null
  exec >&4 2>&1 3>&- 4>&- 5<&- 6>&- 7>&-
  eval "$q_e"
+ case $q_q in
+ *S*) $q_v; exit;;
+ *W*) q_1=${{q_v%% *}} IFS=:
+  for q_2 in $PATH; do [ -f "$q_2/$q_1" ] && [ -x "$q_2/$q_1" ] && {{ IFS=' '; exec $q_v; }}; done; IFS=' ';;
+ esac
  exec $q_s -c "$q_v$q_n" sh
 }}
 q_r() {{ ( q_0 "$1" ); }}
@@ -126,10 +145,10 @@ q_r() {{ ( q_0 "$1" ); }}
   read -r q_1 q_2 q_3 q_4 q_5 q_6 q_9 <"/proc/$$/stat"; [ -e "/proc/$q_6/exe" ] || exit; }}; return "$q_t"; }}
 q_a() {{
  q_z
- [ "${{#q_v}} ${{#q_e}} ${{#q_i}}" = "$5 $6 $7" ] || {{ printf '\036q%s bad\n' "$1" >&3; return; }}
+ [ "${{#q_v}} ${{#q_e}} ${{#q_i}} ${{4%%[!A]*}}" = "$5 $6 $7 A" ] || {{ printf '\036q%s bad\n' "$1" >&3; return; }}
  case $4 in *v*) q_v=$(printf %b "$q_v");; esac
  case $4 in *e*) q_e=$(printf %b "$q_e");; esac
- q_m=$2
+ q_m=$2 q_q=$4
  case $4 in *d*) printf '\036q%s ok\n' "$1" >&3; return;; esac
  q_s "$3"
  if [ "$q_i" ]; then printf %b "$q_i" | {{ trap : INT QUIT TERM; q_r "$1"; }} 2>/dev/null; else q_r "$1"; fi
@@ -281,6 +300,18 @@ def surroundings(cwd: str | None, env: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
+def _shortcut(text: str) -> str:
+    """The flag of a command that needs no shell of its own, or "".
+
+    An exec of a shell is most of what a small command costs under emulation. What consists of plain words alone is done
+    by the process that is there already, and no program can tell: ``W`` is a program with its arguments, ``S`` is what a
+    shell does itself in the same way everywhere. All that a shell would look at twice goes to a shell.
+    """
+    if _SMALL.fullmatch(text):
+        return "S"
+    return "W" if _WORDS.fullmatch(text) and text.split(" ", 1)[0] not in _BUILTIN else ""
+
+
 def _assignments(variable: str, value: bytes, *, plain: bool) -> tuple[list[str], int, bool]:
     """Lines that assign ``value``, the length of the typed form, and whether it is written with octal escapes.
 
@@ -322,7 +353,8 @@ def delivery(
     v_lines, v_length, v_escaped = _assignments("q_v", command, plain=True)
     e_lines, e_length, e_escaped = _assignments("q_e", before, plain=True)
     i_lines, i_length, _ = _assignments("q_i", stdin, plain=False)
-    flags = "+" + "v" * v_escaped + "e" * e_escaped + "d" * daemon
+    # A terminal that makes small letters of capitals shows by the first flag.
+    flags = "A" + "v" * v_escaped + "e" * e_escaped + "d" * daemon + ("" if before else _shortcut(text))
     arming = f"q_a {nonces.armed} {nonces.begin} {nonces.end} {flags} {v_length} {e_length} {i_length}"
     # The first line ends what stray key strokes may have left, and lets the shell collect its dead children.
     return [f"{line}\n".encode("ascii") for line in (" :", *v_lines, *e_lines, *i_lines, arming)]

@@ -257,7 +257,11 @@ class Shell:
                 raise
             if "idle" in watch.hits:
                 continue
-            if answer is None or answer.words != ("ok",):
+            if answer is not None and answer.words == ("bad",) and not mended:
+                # Letters that came as others: the terminal's doing, most likely.
+                mended = True
+                await self._mend()
+            elif answer is None or answer.words != ("ok",):
                 await self.synchronize(self.reply_s)
             elif (answer.translated or watch.echoed) and not mended:
                 mended = True

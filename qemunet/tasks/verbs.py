@@ -89,7 +89,8 @@ class GuestVerbs:
             interval_s: From the end of an attempt to the next, in seconds; the guest is free meanwhile.
 
         Raises:
-            CommandTimeout: it never returned 0; the output is the last attempt's.
+            CommandTimeout: it never returned 0; the output is that of the last attempt that was not cut short by
+                ``timeout_s``, if there is one.
             ConsoleError, GuestExitedError, TaskError: as ``run``.
         """
         check_time("timeout_s", timeout_s)
@@ -106,7 +107,10 @@ class GuestVerbs:
                     return completed.output
                 last, status = completed, f"the last returned {completed.exit_status}"
             except CommandTimeout as error:  # Its own, perhaps: then it is worth another attempt.
-                last, status = error, "the last was stopped"
+                if isinstance(last, CompletedCommand) and trio.current_time() >= end:
+                    status = f"the last returned {last.exit_status}, one more was stopped"
+                else:
+                    last, status = error, "the last was stopped"
             await trio.sleep(min(interval_s, max(0.0, end - trio.current_time())))
         raise CommandTimeout(
             f"{self._shell.node}: {text!r} did not succeed within {timeout_s:g} s ({attempts} attempts, {status})",

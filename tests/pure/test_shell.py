@@ -160,6 +160,55 @@ def test_no_trace_of_the_framing(on_shell: Callable[[Body], None]) -> None:
     on_shell(body)
 
 
+def test_plain_words_do_what_they_do_in_a_shell(on_shell: Callable[[Body], None]) -> None:
+    """Commands that are given no shell of their own cannot tell."""
+    texts = [
+        *(
+            ":",
+            "true",
+            "false",
+            "exit",
+            "exit 7",
+            "exit 300",
+            "echo",
+            "echo a b  c",
+            "echo a b c",
+            "echo -n a",
+            "echo a=b -n",
+        ),
+        *(
+            "uname",
+            "uname -s",
+            "uname --nonsense",
+            "nonsense",
+            "nonsense -a b=c",
+            "env",
+            "cat",
+            "sleep 0",
+            "sh -c true",
+            "pwd",
+        ),
+        *("kill -l 9", "test -f x", "sort -t , -k 1", "while", "exec", "a=b env", "tail -c +1 ./x"),
+    ]
+
+    async def body(terminal: Terminal) -> None:
+        await terminal.run("cat >/dev/null")
+        for text in texts:
+            for stdin in (None, b"two\none\n"):
+                # The second is not plain: it holds what only a shell understands.
+                one = await terminal.run(text, stdin=stdin)
+                other = await terminal.run(f"{text} #", stdin=stdin)
+                assert _compared(one.output) == _compared(other.output), text
+                assert one.exit_status == other.exit_status, text
+
+    on_shell(body)
+
+
+def _compared(output: bytes) -> list[bytes]:
+    # bash counts its nesting and names itself; the order of an environment is nobody's.
+    return sorted(line for line in output.splitlines() if not line.startswith((b"SHLVL=", b"_=")))
+
+
 def test_long_output(on_shell: Callable[[Body], None], tmp_path: Path) -> None:
     data = os.urandom(1 << 20) * 20
 
@@ -213,7 +262,16 @@ def test_left_behind_writes_before_the_next_command(on_shell: Callable[[Body], N
 
 
 @pytest.mark.parametrize(
-    "mess", ["stty echo", "stty sane", "stty raw", "stty -raw echo onlcr", "stty -isig", "stty 9600 icanon echo icrnl"]
+    "mess",
+    [
+        "stty echo",
+        "stty sane",
+        "stty raw",
+        "stty -raw echo onlcr",
+        "stty -isig",
+        "stty 9600 icanon echo icrnl",
+        "stty iuclc",
+    ],
 )
 def test_terminal_modes_do_not_outlive_a_command(on_shell: Callable[[Body], None], mess: str) -> None:
     async def body(terminal: Terminal) -> None:

@@ -442,11 +442,15 @@ def test_verbs(tmp_path: Path) -> None:
         count = tmp_path / "count"
         counting = f"echo x >>{count}; test $(wc -l <{count}) -ge 4 && echo enough"
         assert await guest.wait_until_succeeds(counting, interval_s=0.01) == "enough\n"
-        with pytest.raises(CommandTimeout, match=r"did not succeed within 0.3 s \(\d+ attempts, the last returned 1\)"):
+        with pytest.raises(CommandTimeout, match=r"did not succeed within 0.3 s \(\d+ attempts, the last returned 1"):
             await guest.wait_until_succeeds("echo no; exit 1", timeout_s=0.3, interval_s=0.01)
         with pytest.raises(CommandTimeout, match=r"\(1 attempts, the last was stopped\)") as caught:
             await guest.wait_until_succeeds("echo so far; exec sleep 1000", timeout_s=0.3)
         assert caught.value.output == "so far\n"
+        hangs_then = f"[ -e {tmp_path}/once ] && exec sleep 1000; touch {tmp_path}/once; echo early; exit 5"
+        with pytest.raises(CommandTimeout, match=r"\(2 attempts, the last returned 5, one more was stopped\)") as caught:
+            await guest.wait_until_succeeds(hangs_then, timeout_s=2, interval_s=0.01)
+        assert caught.value.output == "early\n"
         # An attempt that is late by its own measure is followed by another.
         hangs_once = f"[ -e {tmp_path}/hung ] && echo quick && exit; touch {tmp_path}/hung; exec sleep 1000"
         assert await guest.wait_until_succeeds(Command(hangs_once, timeout_s=0.5), interval_s=0.01) == "quick\n"

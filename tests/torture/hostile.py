@@ -193,8 +193,9 @@ def late_deafer(m: Maker) -> Case:
     return m.case("late-deafer", text, f"{m.tag}\n", late=True)
 
 
-def late_stopped(m: Maker) -> Case:
-    return m.case("late-stopped", f"echo {m.tag}; kill -STOP $$; echo never", f"{m.tag}\n", late=True)
+def stopped(m: Maker) -> Case:
+    """What no key could continue has ended, by the shell's own word for it: 128 and SIGSTOP."""
+    return m.case("stopped", f"echo {m.tag}; kill -STOP $$; echo never", f"{m.tag}\n", 147)
 
 
 def fill(m: Maker) -> Case:
@@ -245,13 +246,13 @@ KINDS: Mapping[str, Kind] = {
     "changed-shell": Kind(changed_shell, 2),
     "exec": Kind(replaced, 2),
     "job-control": Kind(job_control),
+    "stopped": Kind(stopped, 0.3),
     "late": Kind(late, 0.1, least=1),
     "late-flood": Kind(late_flood, 0.05, least=1),
     "late-children": Kind(late_children, 0.05),
     # Each of these takes the shell a few times the patience that it has with a slow guest.
     "late-deaf": Kind(late_deaf, 0.02),
     "late-deafer": Kind(late_deafer, 0.01),
-    "late-stopped": Kind(late_stopped, 0.01),
     "fill": Kind(fill, 0.3, least=1, followed_by=("echo", "stdin", "here-document", "kill-parent", "clean")),
     "clean": Kind(clean, 0),
     "kernel-says": Kind(kernel_says, 3, machine=True),
