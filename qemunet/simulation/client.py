@@ -93,14 +93,16 @@ class Simulation:
         """
         await self._request(Type.ATTACH_DOOR, messages.pack_number(number), fd)
 
-    async def attach_console(self, number: int, fd: int) -> None:
-        """Give the worker a descriptor that types at a guest's console; our ``fd`` stays ours to close.
+    async def attach_console(self, number: int, fd: int, answers: int | None = None) -> None:
+        """Give the worker a descriptor that types at a guest's console; our descriptors stay ours to close.
 
         Args:
             number: Of the console; a second one replaces the first.
             fd: A stream socket, or a terminal's master, which firing makes non-blocking for all who share it.
+            answers: Where what the guest says arrives, if ``arrivals`` is to tell of it. It is not read.
         """
-        await self._request(Type.ATTACH_CONSOLE, messages.pack_number(number), fd)
+        fds = [fd] if answers is None else [fd, answers]
+        await self._request(Type.ATTACH_CONSOLE, messages.pack_number(number), *fds)
 
     async def start(self) -> int:
         """Make now simulation time 0 and open the doors; returns host monotonic time of it in ns."""
@@ -119,6 +121,14 @@ class Simulation:
             console: os.strerror(error) for console, error in zip(fired.consoles, fired.errors, strict=True) if error
         }
         return Firing(fired.at_ns, fired.late, fired.written_ns, failures)
+
+    async def arrivals(self) -> Mapping[int, int]:
+        """Console -> host monotonic time, in ns, at which its guest was first heard of after the last ``fire``.
+
+        Those that are missing have not answered, or their answer was read before it was noticed.
+        """
+        replies = await self._request(Type.ARRIVALS)
+        return messages.unpack_arrived(replies[-1].body)
 
     async def set_link(
         self, link: str, impairments: tuple[Impairments | None, Impairments | None], *, at_ns: int | None = None
@@ -172,14 +182,14 @@ class Simulation:
         }
         return Counters(lag, doors, links)
 
-    async def _request(self, type_: Type, body: bytes = b"", fd: int | None = None) -> list[Message]:
+    async def _request(self, type_: Type, body: bytes = b"", *fds: int) -> list[Message]:
         """Send a request and return its replies, the last one last."""
         self._check()
         self._last_id += 1
         id_ = self._last_id
         request = self._requests[id_] = _Request()
         try:
-            rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())] if fds else []
             async with self._sending:
                 try:
                     await self._control.sendmsg([messages.pack(type_, id_, body)], rights)

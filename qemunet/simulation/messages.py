@@ -27,6 +27,7 @@ class Type(enum.IntEnum):
     COUNTERS = 5
     SET_LINK = 6
     STOP = 7
+    ARRIVALS = 9
     READY = 64
     OK = 65
     STARTED = 66
@@ -37,6 +38,7 @@ class Type(enum.IntEnum):
     ERROR = 71
     REPORT = 72
     FAILED = 73
+    ARRIVED = 76
 
 
 #: These precede the last reply to a request; all others are last replies.
@@ -50,6 +52,7 @@ _SET_LINK = struct.Struct("<qII")
 _STARTED = struct.Struct("<q")
 _FIRED = struct.Struct("<qII")
 _FIRED_CONSOLE = struct.Struct("<Iiq")
+_ARRIVED_CONSOLE = struct.Struct("<Iq")
 _LAG = struct.Struct("<7Q")
 _PAGE = struct.Struct("<I")
 _DOOR = struct.Struct("<II7Q")
@@ -192,6 +195,11 @@ def unpack_fired(body: bytes) -> Fired:
         tuple(error for _, error, _ in entries),
         tuple(written_ns for _, _, written_ns in entries),
     )
+
+
+def unpack_arrived(body: bytes) -> dict[int, int]:
+    """Body of ARRIVED: host monotonic time, in ns, by console."""
+    return dict(_ARRIVED_CONSOLE.iter_unpack(body[_PAGE.size :]))
 
 
 def unpack_lag(body: bytes) -> Lag:

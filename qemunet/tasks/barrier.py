@@ -19,7 +19,7 @@ class Skew:
 
     Attributes:
         written_ns: The instants at which the newlines were written.
-        begun_ns: The instants at which the guests' begin marks were read; None if not all began.
+        begun_ns: The instants at which the guests' begin marks arrived; None if not all began.
     """
 
     written_ns: int

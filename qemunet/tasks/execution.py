@@ -23,6 +23,7 @@ class Running:
     Attributes:
         number: No other command of the process has it.
         fired_ns: Host monotonic time of its newline; None while it only stands there.
+        by_clock: The clock has fired it, not its shell.
         begun_ns: Host monotonic time of its begin mark, None before.
         completed: Its record, once there is one.
     """
@@ -32,6 +33,7 @@ class Running:
     armed: Armed
     number: int = field(default_factory=itertools.count(1).__next__)
     fired_ns: int | None = None
+    by_clock: bool = False
     begun_ns: int | None = None
     completed: CompletedCommand | None = None
 
@@ -47,6 +49,8 @@ class Executor:
         self._clock = clock
         self._observe = observe
         self._task = task
+        self._arrivals: dict[int, int] = {}
+        self._asking = trio.Lock()
 
     def note(
         self,
@@ -96,10 +100,14 @@ class Executor:
 
     def fire(self, running: Running) -> None:
         """Start it from here."""
-        self.fired(running, running.armed.fire())
+        self._note_fired(running, running.armed.fire())
 
     def fired(self, running: Running, host_ns: int, *, late: bool = False) -> None:
-        """Note when its newline was written."""
+        """Note when the clock has written its newline."""
+        self._note_fired(running, host_ns, late=late)
+        running.by_clock = True
+
+    def _note_fired(self, running: Running, host_ns: int, *, late: bool = False) -> None:
         running.fired_ns = host_ns
         if late:
             self.note("fired", running=running, host_ns=host_ns, late=True)
@@ -113,11 +121,21 @@ class Executor:
             ConsoleError, GuestExitedError: the shell or the guest is lost.
         """
         try:
-            running.begun_ns = await running.armed.begun()
+            read_ns = await running.armed.begun()
         except GuestError as error:
             self._lost(running, error)
             raise
+        running.begun_ns = await self._arrival_ns(running, read_ns) if running.by_clock else read_ns
         self.note("started", running=running, host_ns=running.begun_ns)
+
+    async def _arrival_ns(self, running: Running, read_ns: int) -> int:
+        """When a begin mark arrived: many that come at once are read one after the other, and so later."""
+        number = running.shell.number
+        async with self._asking:  # Whoever waits meanwhile mostly has the answer then.
+            if number not in self._arrivals:
+                self._arrivals.update(await self._clock.arrivals())
+        arrival_ns = self._arrivals.get(number, read_ns)
+        return arrival_ns if (running.fired_ns or 0) <= arrival_ns <= read_ns else read_ns
 
     async def complete(self, running: Running, *, timeout_s: float | None, check: bool) -> CompletedCommand:
         """Follow a fired command to its end, or stop it when its time is over or the scope is cancelled.
@@ -205,7 +223,7 @@ class Executor:
         seconds = self._clock.to_simulation_s
         now_ns = time.monotonic_ns()
         fired_ns = now_ns if running.fired_ns is None else running.fired_ns
-        begun_ns = ended.begun_ns if ended is not None else running.begun_ns
+        begun_ns = ended.begun_ns if ended is not None and running.begun_ns is None else running.begun_ns
         written = (running.armed if ended is None else ended).written
         return CompletedCommand(
             node=running.shell.node,

@@ -138,6 +138,12 @@ class Clock(Protocol):
         Blanks may precede it: an armed line bears them at its end.
         """
 
+    async def arrivals(self) -> Mapping[int, int]:
+        """Host monotonic time, in ns, at which consoles of the last ``fire`` were first heard of.
+
+        Measured at once and not where it is read; those for which there is no such time are missing.
+        """
+
 
 @dataclass(frozen=True)
 class TaskEvent:

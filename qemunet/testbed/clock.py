@@ -62,3 +62,7 @@ class SimulationClock:
             node = self._nodes[console]
             raise ConsoleError(f"the console of {node} takes no key stroke: {why}", node=node)
         return _Firing(firing.at_ns / 1e9, firing.written_ns)
+
+    async def arrivals(self) -> Mapping[int, int]:
+        """When the consoles fired last were first heard of, as ``Simulation.arrivals``."""
+        return await self._simulation.arrivals()

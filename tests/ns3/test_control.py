@@ -73,6 +73,33 @@ def test_fire_as_soon_as_possible_and_too_late(tmp_path: Path) -> None:
     trio.run(main)
 
 
+@pytest.mark.parametrize("simulator", ["qemunet", "ns3"])
+def test_the_first_answers_after_a_firing_are_timed_unread(tmp_path: Path, simulator: str) -> None:
+    async def main() -> None:
+        ours, theirs = consoles(3)
+        answering, answers = consoles(3)
+        async with simulate(plan(quiet_lan(), simulator=simulator), tmp_path) as (simulation, _):
+            for number, (sock, answer) in enumerate(zip(theirs, answers, strict=True)):
+                await simulation.attach_console(number, sock.fileno(), answer.fileno() if number < 2 else None)
+            assert await simulation.arrivals() == {}
+            for _ in range(3):
+                firing = await simulation.fire([0, 2, 1])
+                sent_ns = {}
+                for number in (1, 2):
+                    sent_ns[number] = time.monotonic_ns()
+                    answering[number].send(b"begun")
+                with trio.fail_after(10):
+                    while not (arrived := await simulation.arrivals()):
+                        await trio.lowlevel.checkpoint()
+                assert arrived.keys() == {1}
+                assert firing.written_ns[2] <= sent_ns[1] <= arrived[1] <= time.monotonic_ns()
+                answering[1].send(b"more")
+                assert await simulation.arrivals() == arrived
+                assert answers[1].recv(10) == b"begunmore"
+
+    trio.run(main)
+
+
 def test_requests_out_of_place_are_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with simulate(plan(wire()), tmp_path, start=False) as (simulation, _):

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,3 +165,6 @@ class HostClock:
             written_ns.append(time.monotonic_ns())
             os.write(self._descriptors[number], b"\n")
         return Fired(at_s, tuple(written_ns))
+
+    async def arrivals(self) -> Mapping[int, int]:
+        return {}

@@ -448,7 +448,9 @@ def test_verbs(tmp_path: Path) -> None:
             await guest.wait_until_succeeds("echo so far; exec sleep 1000", timeout_s=0.3)
         assert caught.value.output == "so far\n"
         hangs_then = f"[ -e {tmp_path}/once ] && exec sleep 1000; touch {tmp_path}/once; echo early; exit 5"
-        with pytest.raises(CommandTimeout, match=r"\(2 attempts, the last returned 5, one more was stopped\)") as caught:
+        with pytest.raises(
+            CommandTimeout, match=r"\(2 attempts, the last returned 5, one more was stopped\)"
+        ) as caught:
             await guest.wait_until_succeeds(hangs_then, timeout_s=2, interval_s=0.01)
         assert caught.value.output == "early\n"
         # An attempt that is late by its own measure is followed by another.

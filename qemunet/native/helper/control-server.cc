@@ -157,6 +157,9 @@ ControlServer::Handle(ControlMessage& message)
     case ControlType::STOP:
         Stop(id);
         break;
+    case ControlType::ARRIVALS:
+        SendArrivals(id);
+        break;
     default:
         Refuse(id,
                ControlError::UNKNOWN,
@@ -195,14 +198,19 @@ void
 ControlServer::AttachConsole(ControlMessage& message)
 {
     NumberBody body;
-    if (!ReadBody(message.body, body) || message.fds.size() != 1)
+    if (!ReadBody(message.body, body) || message.fds.empty() || message.fds.size() > 2)
     {
         Refuse(message.header.id,
                ControlError::MALFORMED,
-               "attaching a console takes its number and one descriptor");
+               "attaching a console takes its number and one or two descriptors");
         return;
     }
     m_consoles[body.number] = std::make_shared<const Console>(std::move(message.fds.front()));
+    m_answers.erase(body.number);
+    if (message.fds.size() == 2)
+    {
+        m_answers[body.number] = std::make_shared<const UniqueFd>(std::move(message.fds.back()));
+    }
     Reply(ControlType::OK, message.header.id);
 }
 
@@ -242,6 +250,7 @@ ControlServer::Fire(const ControlMessage& message)
         return;
     }
     std::vector<NumberedConsole> consoles;
+    std::vector<NumberedAnswers> answers;
     for (uint32_t index = 0; index < body.count; ++index)
     {
         uint32_t number;
@@ -255,21 +264,27 @@ ControlServer::Fire(const ControlMessage& message)
             return;
         }
         consoles.emplace_back(number, console->second);
+        if (auto answer = m_answers.find(number); answer != m_answers.end())
+        {
+            answers.emplace_back(number, answer->second);
+        }
     }
     auto at = static_cast<uint64_t>(body.atNs);
     uint32_t late = at != 0 && at < m_driver->RealNow() ? 1 : 0;
-    m_driver->Post(at, [this, id, late, consoles = std::move(consoles)] {
-        std::vector<FiredConsole> fired = FireConsoles(consoles);
-        ControlWriter writer(ControlType::FIRED, id);
-        writer.Add(FiredBody{Simulator::Now().GetNanoSeconds(),
-                             late,
-                             static_cast<uint32_t>(fired.size())});
-        for (const FiredConsole& console : fired)
-        {
-            writer.Add(console);
-        }
-        m_channel.Send(writer.Take());
-    });
+    m_driver->Post(at,
+                   [this, id, late, consoles = std::move(consoles), answers = std::move(answers)] {
+                       m_watch.Expect(answers);
+                       std::vector<FiredConsole> fired = FireConsoles(consoles);
+                       ControlWriter writer(ControlType::FIRED, id);
+                       writer.Add(FiredBody{Simulator::Now().GetNanoSeconds(),
+                                            late,
+                                            static_cast<uint32_t>(fired.size())});
+                       for (const FiredConsole& console : fired)
+                       {
+                           writer.Add(console);
+                       }
+                       m_channel.Send(writer.Take());
+                   });
 }
 
 void
@@ -325,6 +340,19 @@ ControlServer::Stop(uint32_t id)
         // counters.
         m_driver->Stop();
     });
+}
+
+void
+ControlServer::SendArrivals(uint32_t id)
+{
+    std::vector<ArrivedConsole> arrivals = m_watch.GetArrivals();
+    ControlWriter writer(ControlType::ARRIVED, id);
+    writer.Add(PageBody{static_cast<uint32_t>(arrivals.size())});
+    for (const ArrivedConsole& arrival : arrivals)
+    {
+        writer.Add(arrival);
+    }
+    m_channel.Send(writer.Take());
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "network.h"
 
+#include "../model/answer-watch.h"
 #include "../model/console-firing.h"
 #include "../model/control-channel.h"
 #include "../model/simulation-driver.h"
@@ -45,6 +46,7 @@ class ControlServer
     void SetLink(const ControlMessage& message);
     void Stop(uint32_t id);
     void SendCounters(uint32_t id);
+    void SendArrivals(uint32_t id);
     void Reply(ControlType type, uint32_t id);
     void Refuse(uint32_t id, ControlError code, const std::string& text);
 
@@ -53,6 +55,8 @@ class ControlServer
     std::unique_ptr<SimulationDriver> m_driver;                    //!< The simulator.
     ControlChannel m_channel;                                      //!< Over m_fd.
     std::map<uint32_t, std::shared_ptr<const Console>> m_consoles; //!< By number.
+    std::map<uint32_t, std::shared_ptr<const UniqueFd>> m_answers; //!< By number of the console.
+    AnswerWatch m_watch;                                           //!< Of m_answers.
     std::optional<uint32_t> m_stopId;                              //!< Of the request to stop.
 };
 

@@ -34,12 +34,13 @@ constexpr uint32_t CONTROL_MAX_BYTES = 32768;
 enum class ControlType : uint16_t
 {
     ATTACH_DOOR = 1,    //!< NumberBody and one descriptor.
-    ATTACH_CONSOLE = 2, //!< NumberBody and one descriptor.
+    ATTACH_CONSOLE = 2, //!< NumberBody and one descriptor, or two: see Console.
     START = 3,          //!< No body.
     FIRE = 4,           //!< FireBody and uint32_t consoles[count].
     COUNTERS = 5,       //!< No body.
     SET_LINK = 6,       //!< SetLinkBody.
     STOP = 7,           //!< No body.
+    ARRIVALS = 9,       //!< No body.
     READY = 64,         //!< No body; id 0: everything is built.
     OK = 65,            //!< No body.
     STARTED = 66,       //!< StartedBody.
@@ -48,6 +49,7 @@ enum class ControlType : uint16_t
     DOORS = 69,         //!< PageBody and DoorEntry[count].
     LINKS = 70,         //!< PageBody and LinkEntry[count].
     ERROR = 71,         //!< ErrorBody and text.
+    ARRIVED = 76,       //!< PageBody and ArrivedConsole[count]: what the last FIRE has led to so far.
     REPORT = 72, //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after
                  //!< the end.
     FAILED = 73, //!< JSON, id 0: the network could not be built. Sent by Python.
@@ -107,6 +109,12 @@ struct [[gnu::packed]] FiredConsole
     uint32_t console;  //!< Its number.
     int32_t error;     //!< 0, or the errno with which the write failed.
     int64_t writtenNs; //!< CLOCK_MONOTONIC just before the write.
+};
+
+struct [[gnu::packed]] ArrivedConsole
+{
+    uint32_t console;  //!< Its number.
+    int64_t arrivedNs; //!< CLOCK_MONOTONIC at which there was something to read from its guest.
 };
 
 struct [[gnu::packed]] LagBody
