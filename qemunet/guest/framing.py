@@ -62,13 +62,14 @@ _WORDS = re.compile(r"[A-Za-z][\w+-]*(?: [\w%+,./:@][\w%+,./:=@-]*| -[\w%+,./:=@
 #: what a shell does itself, the same in each.
 _SMALL = re.compile(r":|true|false|exit|exit \d{1,3}|echo(?: [\w%+,./:@][\w%+,./:=@-]*)*", re.ASCII)
 #: The builtins and reserved words of ash, dash, bash, ksh and zsh that may be programs as well.
-_BUILTIN = frozenset(
-    """alias autoload bg bind break builtin bye caller case cd chdir command compgen complete compopt continue coproc
-    declare dirs disown do done echo elif else emulate enable esac eval exec exit export false fc fg fi float for
-    foreach function getopts global hash help hist history if in integer inlib jobs kill let limit local log logout
-    mapfile mknod nameref noglob popd print printf pushd pwd r read readarray readonly realpath rehash rename repeat
-    return sched select set setopt shift shopt source stop suspend test then time times trap true type typeset
-    ulimit umask unalias unfunction unhash unlimit unset unsetopt until wait whence where which while zmodload""".split()
+_BUILTIN = (
+    " alias autoload bg bind break builtin bye caller case cd chdir command compgen complete compopt continue"
+    " coproc declare dirs disown do done echo elif else emulate enable esac eval exec exit export false fc fg fi"
+    " float for foreach function getopts global hash help hist history if in integer inlib jobs kill let limit"
+    " local log logout mapfile mknod nameref noglob popd print printf pushd pwd r read readarray readonly realpath"
+    " rehash rename repeat return sched select set setopt shift shopt source stop suspend test then time times"
+    " trap true type typeset ulimit umask unalias unfunction unhash unlimit unset unsetopt until wait whence where"
+    " which while zmodload "
 )
 
 _MODES = r"raw -echo isig noflsh -tostop intr '^C' quit '^\' susp undef"
@@ -309,7 +310,7 @@ def _shortcut(text: str) -> str:
     """
     if _SMALL.fullmatch(text):
         return "S"
-    return "W" if _WORDS.fullmatch(text) and text.split(" ", 1)[0] not in _BUILTIN else ""
+    return "W" if _WORDS.fullmatch(text) and f" {text.split(' ', 1)[0]} " not in _BUILTIN else ""
 
 
 def _assignments(variable: str, value: bytes, *, plain: bool) -> tuple[list[str], int, bool]:

@@ -76,7 +76,7 @@ def test_fire_as_soon_as_possible_and_too_late(tmp_path: Path) -> None:
 @pytest.mark.parametrize("simulator", ["qemunet", "ns3"])
 def test_the_first_answers_after_a_firing_are_timed_unread(tmp_path: Path, simulator: str) -> None:
     async def main() -> None:
-        ours, theirs = consoles(3)
+        _ours, theirs = consoles(3)
         answering, answers = consoles(3)
         async with simulate(plan(quiet_lan(), simulator=simulator), tmp_path) as (simulation, _):
             for number, (sock, answer) in enumerate(zip(theirs, answers, strict=True)):

@@ -15,8 +15,8 @@ namespace ns3::qemunet
 {
 
 /**
- * Where the simulation types at a guest. A second descriptor that comes with it is where the guest's
- * answers arrive: it is watched (AnswerWatch), not read.
+ * Where the simulation types at a guest. A second descriptor that comes with it is where the
+ * guest's answers arrive: it is watched (AnswerWatch), not read.
  */
 class Console
 {

@@ -49,7 +49,7 @@ enum class ControlType : uint16_t
     DOORS = 69,         //!< PageBody and DoorEntry[count].
     LINKS = 70,         //!< PageBody and LinkEntry[count].
     ERROR = 71,         //!< ErrorBody and text.
-    ARRIVED = 76,       //!< PageBody and ArrivedConsole[count]: what the last FIRE has led to so far.
+    ARRIVED = 76,       //!< PageBody and ArrivedConsole[count].
     REPORT = 72, //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after
                  //!< the end.
     FAILED = 73, //!< JSON, id 0: the network could not be built. Sent by Python.
