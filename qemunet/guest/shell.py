@@ -372,14 +372,19 @@ class Shell:
         nonces = framing.Nonces()
         watch = self._watch(nonces, None)
         self.console.write(f"q_o {nonces.begin} {nonces.end} {number}\n".encode())
-        reached = await watch.reached("end", "died")
-        if "end" not in watch.hits:
-            self.lose()
-            raise ConsoleError(
-                f"the shell of {self.node} died (status {' '.join(reached.words)}) before it had handed on what a Daemon wrote",
-                node=self.node,
-            )
-        return watch
+        what = "stopped in the middle of"
+        before_ns = -1
+        # As long as something comes it may be as long as it likes.
+        while not watch.hits.keys() & {"end", "died"} and self.console.heard_ns != before_ns:
+            before_ns = self.console.heard_ns
+            with trio.move_on_after(self.reply_s):
+                await watch.reached("end", "died")
+        if "end" in watch.hits:
+            return watch
+        if "died" in watch.hits:
+            what = f"died (status {' '.join(watch.hits['died'].words)}) before it had ended"
+        self.lose()
+        raise ConsoleError(f"the shell of {self.node} {what} handing on what a Daemon wrote", node=self.node)
 
     async def lives(self) -> bool:
         """Whether the guest's other console says that this shell is there still, and goes on saying so for a moment."""
