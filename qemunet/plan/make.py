@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal, cast
 
 from qemunet.errors import PlanError
+from qemunet.plan.impairments import impairments_of
 from qemunet.plan.model import (
     Attach,
     EndPlan,
     GuestPlan,
     HostPlan,
-    Impairments,
     InterfacePlan,
     LinkPlan,
     Plan,
@@ -36,7 +36,6 @@ from qemunet.topology import keys
 from qemunet.topology.model import End, Link, Node, Topology
 from qemunet.topology.placement import placement_problems, placement_warnings, unused_keys
 from qemunet.topology.problems import Problems
-from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
 
 _USUAL_MTU = "1500"
 
@@ -78,9 +77,15 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
                 taps.append(TapPlan(interface.host_tap, f"qn-br{door}", "guest"))
             if interface.host_veth:
                 veths.append(VethPlan(interface.host_veth, f"qn-port{door}", f"qn-br{door}"))
-            ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap))
+            pcap = records(topology.nodes[end.node], link)
+            ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap, pcap))
             door += 1
-        links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), _impairments(link)))
+
+        def wrong(key: str, message: str, link: Link = link) -> None:
+            problems.add(link.place_of(key), f"{key} of {link.type} {link.name}: {message}")
+
+        impairments = impairments_of(link.type, link.attributes, source_directory, wrong)
+        links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), impairments))
     guests = tuple(
         _plan_guest(node, interfaces[node.name], source_directory, problems) for node in topology.nodes.values()
     )
@@ -102,6 +107,11 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
     )
 
 
+def records(node: Node, link: Link) -> bool:
+    """Return whether the frames of a node's interface on a link are recorded: what the link says goes first."""
+    return link.attributes.get("pcap", node.attributes.get("pcap", "no")) == "yes"
+
+
 def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: int) -> InterfacePlan:
     attach = cast(Attach, topology.attach_of(end.node))
     machine = topology.nodes[end.node].type == "qemu"
@@ -115,39 +125,6 @@ def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: in
         attach=attach,
         host_tap=f"qn-guest{door}" if attach == "tapbridge" and machine else None,
         host_veth=f"qn-guest{door}" if attach == "tapbridge" and not machine else None,
-    )
-
-
-def _impairments(link: Link) -> tuple[Impairments, ...]:
-    """Return what a link does to frames: per direction for a wire, once for a shared channel."""
-    attributes = link.attributes
-    if link.type == "csma":
-        return (
-            Impairments(
-                rate_bps=keys.one_rate(attributes["rate"]) if "rate" in attributes else None,
-                delay_ns=keys.one_delay(attributes.get("delay", "0")),
-                loss=keys.one_share(attributes.get("loss", "0")),
-            ),
-        )
-    rates = keys.directions(attributes["rate"], parse_rate_bps) if "rate" in attributes else (None, None)
-    delays = keys.directions(attributes.get("delay", "0"), keys.delay_ns)
-    jitters = keys.directions(attributes.get("jitter", "0"), parse_time_ns)
-    losses = keys.directions(attributes.get("loss", "0"), parse_share)
-    duplicates = keys.directions(attributes.get("duplicate", "0"), parse_share)
-    reorders = keys.directions(attributes.get("reorder", "0"), parse_share)
-    usual_queue = str(Impairments().queue_frames)
-    queues = keys.directions(attributes.get("queue", usual_queue), keys.queue_frames)
-    return tuple(
-        Impairments(
-            rate_bps=rates[way],
-            delay_ns=delays[way],
-            loss=losses[way],
-            jitter_ns=jitters[way],
-            duplicate=duplicates[way],
-            reorder=reorders[way],
-            queue_frames=queues[way],
-        )
-        for way in (0, 1)
     )
 
 

@@ -39,7 +39,8 @@ def main() -> int:
     layer = "simulation"
     try:
         library = load()
-        built = build(library, plan_from_json(config["plan"]), checksums=config["extend"] is not None)
+        plan = plan_from_json(config["plan"])
+        built = build(library, plan, checksums=config["extend"] is not None, pcap=Path(config["pcap"]))
         extension = None
         if config["extend"] is not None:
             layer = "experiment"
@@ -56,7 +57,12 @@ def main() -> int:
     after = resource.getrusage(resource.RUSAGE_SELF)
     if stop_id < 0:
         return 1
+    library.qemunet_close_pcap()
     report: dict[str, Any] = {
+        "pcaps": {
+            name: [int(library.qemunet_pcap_frames(number)), int(library.qemunet_pcap_dropped(number))]
+            for number, name in enumerate(built.pcaps)
+        },
         "scheduling": {**scheduling, "demoted": bool(library.qemunet_was_demoted())},
         "cpu_user_s": after.ru_utime - before.ru_utime,
         "cpu_system_s": after.ru_stime - before.ru_stime,

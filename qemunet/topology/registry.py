@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from qemunet.topology import keys
+from qemunet.topology.delays import parse_delay
 from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
 
 
@@ -67,7 +68,7 @@ def _later(kind: str, doc: str) -> Key:
 
 
 _ATTACH = Key("native or tapbridge", "How a guest is joined to the simulation.", keys.one_of("native", "tapbridge"))
-_PCAP = _later("yes or no", "Record frames.")
+_PCAP = Key("yes or no", "Record frames, in pcap/NODE-INTERFACE.pcap of the run.", keys.one_of("yes", "no"))
 
 _NODE_KEYS: Keys = {
     "attach": _ATTACH,
@@ -130,11 +131,11 @@ _LINK_KEYS: Keys = {
 
 _WIRE_KEYS: Keys = {
     "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
-    "delay": Key("time, A/B", "Propagation delay; 0 where nothing is said.", keys.both(keys.delay_ns)),
+    "delay": Key("time or distribution, A/B", "Propagation delay; 0 where nothing is said.", keys.both(parse_delay)),
     "jitter": Key("time, A/B", "Half width of a uniform addition to the delay.", keys.both(parse_time_ns)),
     "loss": Key("share, A/B", "Frames lost.", keys.both(parse_share)),
     "duplicate": Key("share, A/B", "Frames sent twice.", keys.both(parse_share)),
-    "reorder": Key("share, A/B", "Frames that skip the delay and overtake.", keys.both(parse_share)),
+    "reorder": Key("share, A/B", "Frames that may overtake.", keys.both(parse_share)),
     "queue": Key("frames, A/B", "Frames that may wait; 1000 where nothing is said.", keys.both(keys.queue_frames)),
     "mtu": Key("bytes, A/B", "MTU of the ends; 1500 where nothing is said.", keys.both(keys.mtu_bytes)),
     **_LINK_KEYS,

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from qemunet.topology import keys
 from qemunet.topology.lexer import Statement, Word
-from qemunet.topology.problems import Place, Problems, did_you_mean, shown
+from qemunet.topology.problems import PartError, Place, Problems, did_you_mean, shown
 from qemunet.topology.registry import LINK_TYPES, Key, Keys
 
 Address = IPv4Address | IPv6Address
@@ -20,11 +20,20 @@ _NS3_ATTRIBUTE = re.compile(r"device\.|channel\.|ns3::")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The value of a key, as text, and the place of its word."""
+    """The value of a key, as text, and the place of its word.
+
+    Attributes:
+        word: The text with the places of its characters, where it was read from words.
+    """
 
     text: str
     place: Place
     broken: bool = False
+    word: Word | None = field(default=None, compare=False, repr=False)
+
+    def at(self, offset: int) -> Place:
+        """The place of a character of the text."""
+        return self.place if self.word is None else self.word.at(offset)
 
 
 Values = Mapping[str, Value]
@@ -61,7 +70,7 @@ def split_pairs(words: Iterable[Word], problems: Problems) -> tuple[list[Word], 
         elif match[1] in values:
             problems.add(word.place, f"key {match[1]} is given twice in this statement")
         else:
-            values[match[1]] = Value(match[2], word.place, word.broken)
+            values[match[1]] = Value(match[2], word.place, word.broken, word.tail(match.start(2)))
     return positional, values
 
 
@@ -89,6 +98,9 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
         row.parse(value.text)
     except keys.NotAvailableError as error:
         problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error} is not available in this version")
+        return False
+    except PartError as error:
+        problems.add(value.at(error.offset), f"{name}={shown(value.text)[1:-1]}: {error}")
         return False
     except ValueError as error:
         problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error}")

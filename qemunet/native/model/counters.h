@@ -35,7 +35,8 @@ struct LinkCounters
     uint64_t droppedOversize{0};  //!< Longer than the MTU allows.
     uint64_t droppedCollision{0}; //!< csma: the channel stayed busy for all tries.
     uint64_t duplicated{0};       //!< Sent twice, as asked for.
-    uint64_t reordered{0};        //!< Sent ahead of others, as asked for.
+    uint64_t reordered{0};        //!< Allowed to overtake, as asked for.
+    uint64_t droppedDown{0};      //!< The link was down.
 };
 
 } // namespace ns3::qemunet
