@@ -175,13 +175,16 @@ class Simulation:
             sock = self._control.fileno()
             deadline_s = time.monotonic() + _NOW_S
             _wait_for(sock, select.POLLOUT, deadline_s)
-            os.write(sock, messages.pack(Type.COUNTERS, id_))
-            while not request.done.is_set():
-                _wait_for(sock, select.POLLIN, deadline_s)
-                data = os.read(sock, messages.MAX_BYTES)
-                if not data:
-                    raise SimulationError("the simulation has ended")
-                self._take(messages.unpack(data))
+            try:
+                os.write(sock, messages.pack(Type.COUNTERS, id_))
+                while not request.done.is_set():
+                    _wait_for(sock, select.POLLIN, deadline_s)
+                    data = os.read(sock, messages.MAX_BYTES)
+                    if not data:
+                        raise SimulationError("the simulation has ended")
+                    self._take(messages.unpack(data))
+            except OSError as error:
+                raise SimulationError(f"the simulation has ended: {error.strerror}") from None
             return self._counters(self._replies(request))
 
     async def stop(self) -> SimulationReport:

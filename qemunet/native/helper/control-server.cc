@@ -302,6 +302,11 @@ ControlServer::SetLink(const ControlMessage& message)
         return;
     }
     const Network::Link& link = m_network.GetLinks()[body.link];
+    if (!link.wire && !link.csma)
+    {
+        Refuse(id, ControlError::UNSUPPORTED, "only wire and csma can be changed");
+        return;
+    }
     if (!link.wire && (body.changes & CHANGE_THERE) && body.there.rateBps != link.shared.rateBps)
     {
         Refuse(id,
