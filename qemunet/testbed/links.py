@@ -104,6 +104,7 @@ class Link:
         name: As the topology calls it.
         type: Its type.
         ends: Its ends, as ``node:interface``.
+        lan: It was declared as a lan, of any number of ends.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Link:
         self.name = link.name
         self.type = link.type
         self.ends = tuple(f"{end.node}:{end.interface}" for end in link.ends)
+        self.lan = isinstance(link, model.Lan)
         self._link = link
         self._attributes = dict(link.attributes)
         self._simulation = simulation
@@ -211,7 +213,7 @@ class Links(Mapping[str | tuple[str, str], Link]):
         first, second = key
         found = [link for link in self._links.values() if self._joins(link, first, second)]
         if len(found) > 1:  # A link of their own rather than a lan that they share with others.
-            found = [link for link in found if len(link.ends) == 2] or found
+            found = [link for link in found if not link.lan] or found
         if not found:
             raise KeyError(f"no link joins {first} and {second}{self._known()}")
         if len(found) > 1:
