@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture setup lint types format lock sanitize bench-skew clean
+.PHONY: run test torture setup lint types format lock sanitize bench-skew bench-delays clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -50,6 +50,11 @@ sanitize: setup
 TASKS ?= 1000
 bench-skew: setup
 	$(BIN)/python benchmarks/skew.py --tasks $(TASKS)
+
+# Whether pings see the delays of a distribution, and flows the rate and the losses, of wires between containers; 2.5 min.
+PINGS ?= 2000
+bench-delays: setup
+	$(BIN)/python benchmarks/delays.py --pings $(PINGS)
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Literal
 
 from qemunet.plan.model import DelayPart
@@ -27,6 +29,31 @@ def delay_parts(delay: Delay, directory: Path | None) -> tuple[DelayPart, ...]:
         ValueError: a file of values cannot be used; the message names its line.
     """
     return () if isinstance(delay, int) else tuple(_parts(delay, 1.0, directory))
+
+
+def mean_ns(parts: Sequence[DelayPart]) -> float:
+    """Return the mean of what is drawn from the parts of a distribution."""
+    return sum(part.weight * _mean_ns(part) for part in parts)
+
+
+def _mean_ns(part: DelayPart) -> float:
+    if part.kind == "values":
+        weights = part.weights or (1 / len(part.values_ns),) * len(part.values_ns)
+        return sum(value_ns * weight for value_ns, weight in zip(part.values_ns, weights, strict=True))
+    mean, std = part.first, part.second
+    if part.kind == "uniform":
+        return (mean + std) / 2
+    log = part.kind == "lognormal"
+    if std == 0:
+        return math.exp(mean) if log else mean
+    bounds = [part.min_ns, part.max_ns]
+    low, high = (((math.log(b) if b else -math.inf) if log else b) for b in bounds)
+    standard = NormalDist()
+    alpha, beta = (low - mean) / std, (high - mean) / std
+    inside = standard.cdf(beta) - standard.cdf(alpha)
+    if log:
+        return math.exp(mean + std**2 / 2) * (standard.cdf(beta - std) - standard.cdf(alpha - std)) / inside
+    return mean + std * (standard.pdf(alpha) - standard.pdf(beta)) / inside
 
 
 def _parts(delay: Delay, weight: float, directory: Path | None) -> Iterator[DelayPart]:

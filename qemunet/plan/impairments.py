@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from qemunet.plan.delays import delay_parts
+from qemunet.plan.delays import delay_parts, mean_ns
 from qemunet.plan.model import Impairments
 from qemunet.topology import keys
 from qemunet.topology.delays import parse_delay
@@ -53,7 +53,7 @@ def impairments_of(
         result.append(
             Impairments(
                 rate_bps=rates[way],
-                delay_ns=delay if isinstance(delay, int) else 0,
+                delay_ns=delay if isinstance(delay, int) else round(mean_ns(parts)),
                 loss=losses[way],
                 jitter_ns=jitters[way],
                 duplicate=duplicates[way],

@@ -146,14 +146,14 @@ class Impairments:
 
     Attributes:
         rate_bps: Bits per second; None is unlimited.
-        delay_ns: Propagation delay, where it is the same for every frame.
+        delay_ns: Propagation delay; where it is drawn for each frame, its mean.
         loss: Share of frames lost, 0..1, drawn per frame.
         jitter_ns: Half width of a uniform addition to the delay (never reorders by itself).
         duplicate: Share of frames sent twice.
         reorder: Share of frames that may overtake: they skip a fixed delay, or keep the one that they draw whatever
             their predecessors drew.
         queue_frames: Frames that may wait for the transmitter; one more is dropped.
-        delay_parts: What each frame's delay is drawn from, in place of ``delay_ns``; empty for a fixed one.
+        delay_parts: What each frame's delay is drawn from; empty for a fixed one.
     """
 
     rate_bps: int | None = None

@@ -64,7 +64,7 @@ def both(parse: Callable[[str], object]) -> Callable[[str], object]:
     return lambda text: directions(text, parse)
 
 
-def fixed_delay_ns(text: str) -> int:
+def delay_ns(text: str) -> int:
     """A delay in nanoseconds that is the same for every frame, as ns-3's own channels have it."""
     delay = parse_delay(text)
     if not isinstance(delay, int):
@@ -79,7 +79,7 @@ def one_rate(text: str) -> int:
 
 def one_delay(text: str) -> int:
     """A delay that is the same for all directions."""
-    return _undirected(text, fixed_delay_ns)
+    return _undirected(text, delay_ns)
 
 
 def one_share(text: str) -> float:

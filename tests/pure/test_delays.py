@@ -168,6 +168,31 @@ def test_a_plan_with_distributions_survives_json(tmp_path: Path) -> None:
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
 
 
+@pytest.mark.parametrize(
+    ("delay", "mean_ms"),
+    [
+        ("normal(mean=12.6ms, p99=26.1ms, min=1ms)", 12.92),
+        ("normal(mean=10ms, std=5ms, min=8ms, max=12ms)", 10),
+        ("normal(mean=10ms, std=0ms)", 10),
+        ("lognormal(mean=10ms, std=4ms)", 10),
+        ("lognormal(median=10ms, p99=20ms, min=10ms)", 12.903),
+        ("uniform(1ms, 4ms)", 2.5),
+        ("mixture(3:2ms, 1:uniform(1ms, 3ms))", 2),
+    ],
+)
+def test_the_plan_knows_the_mean(delay: str, mean_ms: float) -> None:
+    (link,) = plan_of(delay).simulation.links
+    assert link.impairments[0].delay_ns == pytest.approx(mean_ms * MS, rel=0.001)
+
+
+def test_the_mean_of_a_lognormal_that_is_cut_off_is_that_of_its_draws() -> None:
+    (link,) = plan_of("lognormal(median=10ms, p99=20ms, min=10ms)").simulation.links
+    generator = random.Random(1)
+    draws = [generator.lognormvariate(math.log(10), math.log(2) / Z99) for _ in range(100_000)]
+    inside = [draw for draw in draws if draw >= 10]
+    assert link.impairments[0].delay_ns == pytest.approx(sum(inside) / len(inside) * MS, rel=0.005)
+
+
 TIMES = st.integers(0, 10**10).map(lambda ns: f"{ns}ns")
 
 
