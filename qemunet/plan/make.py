@@ -40,7 +40,7 @@ from qemunet.topology import keys
 from qemunet.topology.model import End, Link, Node, Topology
 from qemunet.topology.placement import placement_problems, placement_warnings, unused_keys
 from qemunet.topology.problems import Problems
-from qemunet.topology.registry import LINK_TYPES
+from qemunet.topology.registry import LINK_TYPES, keys_of
 from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
 
 _USUAL_MTU = "1500"
@@ -93,7 +93,7 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
             door += 1
         build = LINK_TYPES[link.type].build
         attributes = {} if build is None else link.attributes
-        impairments = _impairments(link) if build is None else ()
+        impairments = _impairments(link) if build is None else _known_of_foreign(link)
         links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), impairments, build, attributes))
     guests = tuple(
         _plan_guest(node, interfaces[node.name], source_directory, problems)
@@ -120,8 +120,15 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
     )
 
 
+def _known_of_foreign(link: Link) -> tuple[Impairments, ...]:
+    """The delay of a link of another package's type, if it has such a key and reads it as nanoseconds."""
+    row = keys_of(link.type).get("delay")
+    delay_ns = row.parse(link.attributes["delay"]) if row and row.parse and "delay" in link.attributes else 0
+    return (Impairments(delay_ns=delay_ns),) if isinstance(delay_ns, int) else ()
+
+
 def _delays_ns(link: LinkPlan) -> tuple[int, int]:
-    """Delay of a link there and back; none is known of a type that another package brings."""
+    """Delay of a link there and back; 0 where nothing is known."""
     delays = [impairments.delay_ns for impairments in link.impairments] or [0]
     return delays[0], delays[-1]
 

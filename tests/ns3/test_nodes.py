@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_node_answers_ipv6_from_time_0(tmp_path: Path, link: str) -> None:
             assert advertisement[-6:] == packets.mac_bytes(plan.links[0].ends[1].mac)
             await a.send(advertisement[-6:], packets.IPV6, packets.ping6(a.address(6), "fd00::2"))
             while (reply := await a.receive(packets.IPV6))[54] != 129:
-                if reply[54] == 135 and reply[62:78] == packets.IPv6Address(a.address(6)).packed:
+                if reply[54] == 135 and reply[62:78] == IPv6Address(a.address(6)).packed:
                     answer = b"\x88\0\0\0\x60\0\0\0" + reply[62:78] + b"\x02\x01" + a.mac
                     said = packets.icmp6(a.address(6), "fd00::2", answer)
                     await a.send(reply[6:12], packets.IPV6, said)
@@ -215,10 +216,7 @@ class TestPointToPoint:
                 advertisement = await a.port.receive()
                 assert advertisement[:12] == a.mac + b.mac
                 assert packets.is_valid_icmp6(advertisement[14:])
-                assert (
-                    advertisement[22:54]
-                    == packets.IPv6Address("fd00::2").packed + packets.IPv6Address("fd00::1").packed
-                )
+                assert advertisement[22:54] == IPv6Address("fd00::2").packed + packets.IPv6Address("fd00::1").packed
                 assert advertisement[54] == 136
                 assert advertisement[-6:] == b.mac
                 # None of this crossed the link.
