@@ -23,11 +23,14 @@ class Recorded:
         return int.from_bytes(self.data[14:18], "big")
 
 
-def read_pcap(path: Path) -> list[Recorded]:
-    """All frames of a file with nanoseconds and Ethernet frames; a record that is cut off ends it."""
+ETHERNET, PPP = 1, 9
+
+
+def read_pcap(path: Path, link_type: int = ETHERNET) -> list[Recorded]:
+    """All frames of a file with nanoseconds; a record that is cut off ends it."""
     content = path.read_bytes()
-    magic, major, minor, _, _, snapshot, link_type = _FILE.unpack_from(content)
-    assert (magic, major, minor, snapshot, link_type) == (0xA1B23C4D, 2, 4, 65535, 1)
+    magic, major, minor, _, _, snapshot, seen_type = _FILE.unpack_from(content)
+    assert (magic, major, minor, snapshot, seen_type) == (0xA1B23C4D, 2, 4, 65535, link_type)
     frames = []
     position = _FILE.size
     while position + _RECORD.size <= len(content):

@@ -83,6 +83,9 @@ class GuestPlan:
             messages come and a login or a root shell stands.
         user: Who logs in there.
         password: For that login; None if none is needed.
+        routes: As words of ``ip route add``: ``10.0.2.0/23 via 10.0.0.2 dev eth0``.
+        forwards: It passes packets on.
+        hop_limit: Time to live of the packets that it makes; None leaves its own.
     """
 
     node: str
@@ -104,6 +107,9 @@ class GuestPlan:
     console: Literal["image", "serial"] = "image"
     user: str = "root"
     password: str | None = None
+    routes: tuple[str, ...] = ()
+    forwards: bool = False
+    hop_limit: int | None = None
 
     @property
     def console_names(self) -> tuple[str, ...]:
@@ -200,10 +206,12 @@ class LinkPlan:
 
     Attributes:
         name: As the user sees it.
-        type: ``wire`` (exactly two ends) or ``csma``.
+        type: ``wire`` and ``p2p`` (exactly two ends), ``csma``, or a type of another package.
         ends: In order of the file.
         mtu: In bytes, without the Ethernet header.
-        impairments: wire: (first to second end, back). csma: one, of which rate, delay and loss are used.
+        impairments: wire, p2p: (first to second end, back). csma: one, of which rate, delay and loss are used.
+        build: ``package.module:function`` that makes it in ns-3; None where this package does.
+        attributes: Its keys as text, for that function.
     """
 
     name: str
@@ -211,6 +219,54 @@ class LinkPlan:
     ends: tuple[EndPlan, ...]
     mtu: int
     impairments: tuple[Impairments, ...]
+    build: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StackInterfacePlan:
+    """An interface of a node that ns-3 itself plays.
+
+    Attributes:
+        name: As in its EndPlan; ``br0`` is a bridge's own.
+        addresses: With prefix length.
+        mtu: In bytes.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    mtu: int
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """What ns-3 itself plays on a node without guest.
+
+    Attributes:
+        node: Name of the node.
+        type: Its type.
+        role: ``host``: an Internet stack; ``router``: one that passes packets on; ``bridge``: its devices are ports of a bridge.
+        interfaces: In order; of a bridge only ``br0``, if that has addresses.
+        routes: As words of ``ip route add``: ``10.0.2.0/23 via 10.0.0.2 dev eth0``.
+        olsr: It runs OLSR.
+        excluded: Interfaces that OLSR does not use.
+        announced: Networks that OLSR tells the others of.
+        hop_limit: Time to live of the packets that it makes.
+        build: ``package.module:function`` that completes it; None for a type of this package.
+        attributes: Its keys as text, for that function.
+    """
+
+    node: str
+    type: str
+    role: Literal["host", "router", "bridge"]
+    interfaces: tuple[StackInterfacePlan, ...]
+    routes: tuple[str, ...] = ()
+    olsr: bool = False
+    excluded: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
+    hop_limit: int = 64
+    build: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -222,12 +278,14 @@ class SimulationPlan:
         seed: Of every random stream of the run.
         nodes: Names of the ns-3 nodes, in order.
         links: In order of the file.
+        stacks: Nodes that ns-3 itself plays; the others are ghost nodes of guests.
     """
 
     simulator: str
     seed: int
     nodes: tuple[str, ...]
     links: tuple[LinkPlan, ...]
+    stacks: tuple[StackPlan, ...] = ()
 
 
 @dataclass(frozen=True)

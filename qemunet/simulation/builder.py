@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qemunet.plan.model import DelayPart, EndPlan, Impairments, LinkPlan, SimulationPlan
+from qemunet.plan.model import (
+    DelayPart,
+    EndPlan,
+    Impairments,
+    LinkPlan,
+    SimulationPlan,
+    StackInterfacePlan,
+    StackPlan,
+)
 from qemunet.simulation.messages import pack_delay, pack_impairments
+from qemunet.simulation.stacks import add_stack
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,11 @@ def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
         )
         for link in data["links"]
     )
-    return SimulationPlan(data["simulator"], data["seed"], tuple(data["nodes"]), links)
+    stacks = tuple(
+        StackPlan(**{**stack, "interfaces": tuple(StackInterfacePlan(**each) for each in stack["interfaces"])})
+        for stack in data["stacks"]
+    )
+    return SimulationPlan(data["simulator"], data["seed"], tuple(data["nodes"]), links, stacks)
 
 
 def _impairments_from_json(data: Mapping[str, Any]) -> Impairments:
@@ -53,27 +66,35 @@ def _impairments_from_json(data: Mapping[str, Any]) -> Impairments:
     return Impairments(**{**data, "delay_parts": tuple(parts)})
 
 
-def build(library: ctypes.PyDLL, plan: SimulationPlan, *, checksums: bool, pcap: Path) -> BuiltNetwork:
+def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool, pcap: Path) -> BuiltNetwork:
     """Build everything in the plan. Node ids and link numbers follow its order.
 
     Args:
         library: The native library.
         plan: What to build.
-        checksums: ns-3 computes IP and TCP checksums: needed where its own stacks talk to guests.
+        extended: An experiment adds to it.
         pcap: Where recorded frames go.
+
+    Raises:
+        ForeignTypeError: a type that another package brings could not be built.
     """
+    # ns-3 computes IP and TCP checksums only where its own stacks talk to guests.
+    checksums = extended or bool(plan.stacks)
     # ns-3 refuses seed 0 and takes 32 bits.
     library.qemunet_open(plan.simulator.encode(), plan.seed % (2**32 - 1) + 1, int(checksums))
     nodes = {name: int(library.qemunet_add_node(name.encode())) for name in plan.nodes}
     devices: dict[str, tuple[int, int]] = {}
     delays = _Delays(library)
     for link in plan.links:
-        if link.type == "wire":
-            _add_wire(library, link, nodes, devices, delays)
-        elif link.type == "csma":
-            _add_csma(library, link, nodes, devices)
+        if link.build is not None:
+            # Imported here: this is what brings cppyy in.
+            from qemunet.simulation.foreign import add_foreign_link
+
+            add_foreign_link(library, link, nodes, devices)
         else:
-            raise ValueError(f"link {link.name}: type {link.type} is neither wire nor csma")
+            _ADD[link.type](library, link, nodes, devices, delays)
+    for stack in plan.stacks:
+        add_stack(library, stack, nodes[stack.node], devices)
     links = {link.name: f"{link.ends[0].node}:{link.ends[0].interface}" for link in plan.links}
     return BuiltNetwork(nodes, devices, links, _record(library, plan, devices, pcap))
 
@@ -136,9 +157,13 @@ def _add_wire(
 
 
 def _add_csma(
-    library: ctypes.PyDLL, link: LinkPlan, nodes: Mapping[str, int], devices: dict[str, tuple[int, int]]
+    library: ctypes.PyDLL,
+    link: LinkPlan,
+    nodes: Mapping[str, int],
+    devices: dict[str, tuple[int, int]],
+    delays: _Delays,
 ) -> None:
-    number = library.qemunet_add_csma(link.mtu, pack_impairments(link.impairments[0]))
+    number = library.qemunet_add_csma(link.mtu, delays.pack(link.impairments[0]))
     for end in link.ends:
         node = nodes[end.node]
         devices[f"{end.node}:{end.interface}"] = (node, int(library.qemunet_device_count(node)))
@@ -149,6 +174,34 @@ def _add_csma(
             library.qemunet_add_door(end.door, *devices[f"{end.node}:{end.interface}"])
         elif end.tap is not None:
             library.qemunet_add_tap(*devices[f"{end.node}:{end.interface}"], end.tap.encode())
+
+
+def _add_point_to_point(
+    library: ctypes.PyDLL,
+    link: LinkPlan,
+    nodes: Mapping[str, int],
+    devices: dict[str, tuple[int, int]],
+    delays: _Delays,
+) -> None:
+    first, second = link.ends
+    there, back = link.impairments
+    for end in link.ends:
+        devices[f"{end.node}:{end.interface}"] = (nodes[end.node], int(library.qemunet_device_count(nodes[end.node])))
+    number = library.qemunet_add_point_to_point(
+        nodes[first.node],
+        _device_address(first),
+        nodes[second.node],
+        _device_address(second),
+        link.mtu,
+        delays.pack(there),
+        delays.pack(back),
+    )
+    for index, end in enumerate(link.ends):
+        if end.door is not None:
+            library.qemunet_add_point_to_point_door(end.door, number, index, first.mac.encode(), second.mac.encode())
+
+
+_ADD = {"wire": _add_wire, "csma": _add_csma, "p2p": _add_point_to_point}
 
 
 def _device_address(end: EndPlan) -> bytes:

@@ -65,7 +65,7 @@ _FIRED_CONSOLE = struct.Struct("<Iiq")
 _LAG = struct.Struct("<7Q")
 _PAGE = struct.Struct("<I")
 _DOOR = struct.Struct("<II7Q")
-_LINK = struct.Struct("<II11Q")
+_LINK = struct.Struct("<II12Q")
 _CHANGED = struct.Struct("<q")
 _DEFINE_DELAY = struct.Struct("<III")
 _DELAY_PART = struct.Struct("<IIdddqq")
@@ -115,7 +115,7 @@ class DoorCounters:
 
 @dataclass(frozen=True)
 class LinkCounters:
-    """What passed one direction of a wire, or a whole csma channel, since time 0."""
+    """What passed one direction of a wire or p2p link, or a whole csma channel, since time 0."""
 
     sent_frames: int
     sent_bytes: int
@@ -125,6 +125,7 @@ class LinkCounters:
     dropped_loss: int
     dropped_oversize: int
     dropped_collision: int
+    dropped_protocol: int
     duplicated: int
     reordered: int
     dropped_down: int

@@ -40,7 +40,11 @@ def main() -> int:
     try:
         library = load()
         plan = plan_from_json(config["plan"])
-        built = build(library, plan, checksums=config["extend"] is not None, pcap=Path(config["pcap"]))
+        built = build(library, plan, extended=config["extend"] is not None, pcap=Path(config["pcap"]))
+        if any(stack.build is not None for stack in plan.stacks):
+            from qemunet.simulation.foreign import complete_nodes
+
+            complete_nodes(plan, built.nodes)
         extension = None
         if config["extend"] is not None:
             layer = "experiment"

@@ -110,7 +110,8 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
 
 def _remedy(name: str, known: Keys) -> str:
     near = did_you_mean(name, known)
-    others = [other for other, link_type in LINK_TYPES.items() if name in link_type.keys]
+    usable = [other for other in LINK_TYPES if LINK_TYPES.why_not(other) is None]
+    others = [other for other in usable if name in LINK_TYPES[other].keys]
     if others and all(known is not LINK_TYPES[other].keys for other in others):
         return f"; type {others[0]} has it{near and ', or' + near[1:]}"
     return near or f"; it has {', '.join(key for key, row in known.items() if row.parse)}"

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pcap import read_pcap
+from tests.pcap import PPP, read_pcap
 
 from .conftest import ROOT, Bench
-
-REACHABILITY = ROOT / "experiments" / "reachability.py"
 
 pytestmark = [
     pytest.mark.skipif(not os.access("/dev/net/tun", os.R_OK | os.W_OK), reason="/dev/net/tun may not be opened"),
@@ -84,6 +82,58 @@ def test_links_in_an_experiment(bench: Bench) -> None:
     }
     assert len(replies) >= 20
     assert all(replies[number] - requests[number] >= 4_000_000 for number in replies)
+
+
+MIXED = """\
+option routing=static
+default node pcap=yes
+node a container
+node b container
+node r[1-2] router
+link a r1 p2p delay=1ms
+link r1 r2 p2p delay=2ms
+link r2 b wire delay=3ms
+"""
+
+
+def test_every_kind_of_end_is_recorded(bench: Bench) -> None:
+    text = """
+async def experiment(bed):
+    await bed.guests["a"].succeed(f"ping -c 3 -i 0.1 {bed.guests['b'].address}")
+"""
+    done, record = bench.run(bench.file("t.txt", MIXED), bench.file("e.py", text))
+    assert record["verdict"] == "passed", done.stderr
+    folder = Path(record["directory"]) / "pcap"
+    ppp = [read_pcap(folder / f"{end}.pcap", PPP) for end in ("r1-eth0", "r1-eth1", "r2-eth0")]
+    ethernet = [read_pcap(folder / f"{end}.pcap") for end in ("a-eth0", "r2-eth1", "b-eth0")]
+    requests = [
+        [each.at_ns for each in frames if each.data[header:][9:10] == b"\x01" and each.data[header + 20] == 8]
+        for header, files in ((14, ethernet[:1]), (2, ppp), (14, ethernet[1:]))
+        for frames in files
+    ]
+    assert [len(each) for each in requests] == [3] * 6
+    a, r1_eth0, r1_eth1, r2_eth0, r2_eth1, b = (each[-1] for each in requests)
+    # ns-3's own devices tell of a frame when they begin to send it, and when it has come.
+    assert r1_eth0 - a == pytest.approx(1_000_000, abs=1000)
+    assert r2_eth0 - r1_eth1 == pytest.approx(2_000_000, abs=1000)
+    assert b - r2_eth1 == 3_000_000
+
+
+def test_the_wan_has_its_delays(bench: Bench) -> None:
+    text = """
+import re, statistics
+
+async def experiment(bed):
+    told = await bed.guests["eu-west-2"].succeed("ping -c 60 -i 0.02 " + bed.guests["eu-central-1"].address)
+    return {"mean_ms": statistics.fmean(float(each) for each in re.findall("time=([0-9.]+) ms", told))}
+"""
+    for _ in range(3):  # A machine busy with other things may spoil one, not three in a row.
+        done, record = bench.run(ROOT / "topologies" / "wan.txt", bench.file("e.py", text))
+        if record["status"] != "unfaithful":
+            break
+    assert record["status"] == "passed", done.stderr
+    # 16.34 ms each way; frames that follow each other keep their order.
+    assert record["metrics"]["mean_ms"] == pytest.approx(32.7, rel=0.05)
 
 
 def test_a_wrong_change_is_the_experiments_error(bench: Bench) -> None:

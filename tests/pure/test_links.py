@@ -24,7 +24,7 @@ link n1 n2 name=second
 link n2 n3
 lan l csma n1 n2 n3 rate=100Mbps
 """
-COUNTED = LinkCounters(10, 1000, 4, 400, 1, 2, 3, 0, 5, 6, 7)
+COUNTED = LinkCounters(10, 1000, 4, 400, 1, 2, 3, 0, 0, 5, 6, 7)
 
 
 class Notes:
@@ -151,7 +151,7 @@ def test_counters_by_direction_and_reason() -> None:
     there, back = links["n1-n2"].counters
     assert (there.source, there.target) == (back.target, back.source) == ("n1:eth0", "n2:eth0")
     assert (there.frames, there.bytes, there.delivered_frames, there.delivered_bytes) == (10, 1000, 4, 400)
-    assert there.drops == {"queue": 1, "loss": 2, "oversize": 3, "collision": 0, "down": 7}
+    assert there.drops == {"queue": 1, "loss": 2, "oversize": 3, "collision": 0, "protocol": 0, "down": 7}
     assert (there.dropped, there.duplicated, there.reordered) == (13, 5, 6)
     (whole,) = links["l"].counters
     assert (whole.source, whole.target) == ("", "")

@@ -151,17 +151,11 @@ def test_links(text: str, place: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("node x router", "node type router"),
-        ("node x[1-3] olsr position=0,0 step=50,0", "node type olsr"),
-        ("node x host\nlink x a", "node type host"),
-        ("node x bridge", "node type bridge"),
+        ("node x[1-3] olsr position=0,0", "key position of type olsr"),
         ("node x qemu snapshot=no", "key snapshot of type qemu"),
-        ("link a b p2p rate=1Mbps", "link type p2p"),
         ("lan air wifi a b standard=80211g", "link type wifi"),
         ("link a b csma device.X=1", "'device.X'"),
         ("option ns3::WifiMac::X=1", "'ns3::WifiMac::X'"),
-        ("option routing=static", "routing=static: filling routes in"),
-        ("default router attach=native", "type router"),
         ("at 3s crash a", "statement at"),
     ],
 )

@@ -171,7 +171,7 @@ struct [[gnu::packed]] ErrorBody
 };
 
 static_assert(sizeof(DoorEntry) == 8 + 7 * 8);
-static_assert(sizeof(LinkEntry) == 8 + 11 * 8);
+static_assert(sizeof(LinkEntry) == 8 + 12 * 8);
 
 } // namespace ns3::qemunet
 

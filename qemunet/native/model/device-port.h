@@ -16,10 +16,8 @@ namespace ns3::qemunet
 /**
  * Joins raw frames to any NetDevice that can send in another's name.
  *
- * Frames keep the guest's addresses and EtherType. Where the type field is a length (IEEE 802.3,
- * spanning tree for one), ns-3's devices would take the LLC header for their own, or abort: such a
- * frame crosses with the EtherType for local experiments, its true field in a packet tag, and is
- * put together again at the far port.
+ * Frames keep the guest's addresses and EtherType; for those with a length in its place see
+ * length-field.h.
  */
 class DevicePort : public FrameSink
 {

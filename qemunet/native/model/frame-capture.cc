@@ -19,7 +19,18 @@ FrameCapture::Start(PcapWriter& writer, uint32_t file)
 void
 FrameCapture::RecordPacket(Ptr<const Packet> packet)
 {
-    uint32_t bytes = packet->GetSize() - ETHERNET_FCS_BYTES;
+    WritePacket(packet, packet->GetSize());
+}
+
+void
+FrameCapture::RecordEthernetPacket(Ptr<const Packet> packet)
+{
+    WritePacket(packet, packet->GetSize() - ETHERNET_FCS_BYTES);
+}
+
+void
+FrameCapture::WritePacket(Ptr<const Packet> packet, uint32_t bytes)
+{
     if (bytes <= FramePool::Get().GetCapacity())
     {
         FramePtr frame = FramePool::Get().Allocate();

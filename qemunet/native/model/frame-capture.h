@@ -38,14 +38,22 @@ class FrameCapture
     }
 
     /**
+     * Record a packet of ns-3 that passes now.
+     *
+     * @param packet With its link's header.
+     */
+    void RecordPacket(Ptr<const Packet> packet);
+
+    /**
      * Record an Ethernet packet of ns-3 that passes now.
      *
      * @param packet With its header, and a frame check sequence, which is left out.
      */
-    void RecordPacket(Ptr<const Packet> packet);
+    void RecordEthernetPacket(Ptr<const Packet> packet);
 
   private:
     void Write(const Frame& frame);
+    void WritePacket(Ptr<const Packet> packet, uint32_t bytes);
 
     PcapWriter* m_writer{nullptr}; //!< Whom to tell.
     uint32_t m_file{0};            //!< Number of the file.

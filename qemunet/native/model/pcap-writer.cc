@@ -33,7 +33,7 @@ struct FileHeader
     int32_t zone{0};               //!< Always 0.
     uint32_t accuracy{0};          //!< Always 0.
     uint32_t snapshot{SNAP_BYTES}; //!< Largest record.
-    uint32_t linkType{1};          //!< Ethernet.
+    uint32_t linkType{0};          //!< What frames are.
 };
 
 /** The head of a record in a file. */
@@ -84,10 +84,11 @@ PcapWriter::~PcapWriter()
 }
 
 int64_t
-PcapWriter::Open(const std::string& path)
+PcapWriter::Open(const std::string& path, uint32_t linkType)
 {
     UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     FileHeader header;
+    header.linkType = linkType;
     if (fd.Get() < 0 || !WriteAll(fd.Get(), reinterpret_cast<uint8_t*>(&header), sizeof(header)))
     {
         return -errno;

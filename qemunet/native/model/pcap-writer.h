@@ -31,6 +31,10 @@ class PcapWriter
   public:
     /** Bytes that may wait to be written. */
     static constexpr size_t RING_BYTES = size_t{32} << 20;
+    /** Frames of Ethernet, as pcap counts. */
+    static constexpr uint32_t LINK_TYPE_ETHERNET = 1;
+    /** Frames of a point-to-point protocol. */
+    static constexpr uint32_t LINK_TYPE_PPP = 9;
 
     /** What became of the frames of a file. */
     struct Counts
@@ -48,9 +52,10 @@ class PcapWriter
      * Make a file, before anything is written to any.
      *
      * @param path Where; what is there is replaced.
+     * @param linkType What frames are: one of the LINK_TYPEs.
      * @returns Number of the file; negative: an errno with the sign changed.
      */
-    int64_t Open(const std::string& path);
+    int64_t Open(const std::string& path, uint32_t linkType = LINK_TYPE_ETHERNET);
 
     /**
      * Write a frame; from one thread at a time.
