@@ -140,8 +140,6 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 def routing(text: str) -> str:
     """Who makes the routes."""
-    if text == "static":
-        raise NotAvailableError("filling routes in")
     return one_of("static", "none")(text)
 
 

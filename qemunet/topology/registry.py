@@ -21,11 +21,13 @@ class Key:
         kind: What its value is, in a word or two.
         doc: What it does.
         parse: Reads the value or raises ValueError; None: not available in this version.
+        may_be_empty: An empty value says nothing, as if the key were not written; a parameter can be its default.
     """
 
     kind: str
     doc: str
     parse: Callable[[str], object] | None
+    may_be_empty: bool = False
 
 
 Keys = Mapping[str, Key]
@@ -74,11 +76,11 @@ _NODE_KEYS: Keys = {
     "pcap": _PCAP,
     "position": _later("x,y or x,y,z in metres", "Where it stands."),
     "step": _later("x,y or x,y,z in metres", "Distance between the nodes of a range."),
-    "label": _later("text", "What a drawing calls it."),
+    "label": Key("text", "What a drawing calls it.", keys.anything),
 }
 
 _QEMU_KEYS: Keys = {
-    "image": Key("name", "Guest image; tiny where neither kernel nor drive is given.", keys.image),
+    "image": Key("name", "Guest image; tiny where neither kernel nor drive is given.", keys.image, may_be_empty=True),
     "arch": Key("architecture", "As QEMU names it; x86_64 where nothing is said.", keys.arch),
     "cpu": Key("QEMU CPU model", "With features after commas.", keys.word),
     "cpus": Key("number", "Processors; 1 where nothing is said.", keys.cpus),
@@ -116,7 +118,9 @@ _CONTAINER_KEYS: Keys = {
     # What only a machine has is read all the same: a mistake in it is one.
     **{key: Key(_QEMU_KEYS[key].kind, _UNUSED, _QEMU_KEYS[key].parse) for key in sorted(_MACHINE_KEYS)},
     "snapshot": Key("yes or no", _UNUSED, keys.one_of("yes", "no")),
-    "image": Key("directory", "What it sees as its root; this computer's where nothing is said.", keys.file),
+    "image": Key(
+        "directory", "What it sees as its root; this computer's where nothing is said.", keys.file, may_be_empty=True
+    ),
     "disk": Key("size", "What it may write; 64MiB where nothing is said.", keys.disk_mib),
     "bridge": _QEMU_KEYS["bridge"],
     **_NODE_KEYS,

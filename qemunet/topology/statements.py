@@ -14,8 +14,8 @@ from qemunet.topology.registry import LINK_TYPES, Key, Keys
 
 Address = IPv4Address | IPv6Address
 
-_KEY = re.compile(r"([a-z][A-Za-z0-9_.:]*)=(.*)", re.DOTALL)
-_NS3_ATTRIBUTE = re.compile(r"device\.|channel\.|ns3::")
+KEY = re.compile(r"([a-z][A-Za-z0-9_.:]*)=(.*)", re.DOTALL)
+NS3_ATTRIBUTE = re.compile(r"device\.|channel\.|ns3::")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def split_pairs(words: Iterable[Word], problems: Problems) -> tuple[list[Word], 
     positional: list[Word] = []
     values: dict[str, Value] = {}
     for word in words:
-        match = _KEY.fullmatch(word.text)
+        match = KEY.fullmatch(word.text) if word.role in ("", "pair") else None
         if not match:
             positional.append(word)
         elif match[1] in values:
@@ -70,12 +70,14 @@ def check_keys(values: Values, known: Keys, what: str, problems: Problems) -> di
     right: dict[str, Value] = {}
     for name, value in values.items():
         row = known.get(name)
-        if row is None and _NS3_ATTRIBUTE.match(name):
+        if row is None and NS3_ATTRIBUTE.match(name):
             problems.add(value.place, f"{shown(name)}: ns-3 attributes are not available in this version")
         elif row is None:
             problems.add(value.place, f"{what} has no key {shown(name)}{_remedy(name, known)}")
         elif row.parse is None:
             problems.add(value.place, f"key {name} of {what} is not available in this version")
+        elif row.may_be_empty and not value.text and not value.broken:
+            continue
         elif not value.broken and check_value(name, row, value, problems):
             right[name] = value
     return right

@@ -162,7 +162,6 @@ def test_links(text: str, place: str, says: str) -> None:
         ("link a b wire delay=normal(mean=12.6ms, p99=26.1ms, min=1ms)/5ms", "delay distribution normal(...)"),
         ("link a b csma device.X=1", "'device.X'"),
         ("option ns3::WifiMac::X=1", "'ns3::WifiMac::X'"),
-        ("option routing=static", "routing=static: filling routes in"),
         ("default router attach=native", "type router"),
         ("at 3s crash a", "statement at"),
     ],
