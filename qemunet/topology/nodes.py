@@ -10,7 +10,7 @@ from qemunet.topology.model import Node
 from qemunet.topology.problems import Problems, did_you_mean, shown
 from qemunet.topology.ranges import RangeTooLargeError, expand_ranges
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, keys_of
-from qemunet.topology.statements import Value, Values, check_keys, first_broken, split_pairs
+from qemunet.topology.statements import Value, Values, check_keys, check_value, first_broken, split_pairs
 
 MOST_NODES = 100_000
 """Nodes that a topology may have."""
@@ -24,6 +24,7 @@ class Defaults:
 
     def __init__(self, problems: Problems) -> None:
         self._values: dict[str, dict[str, Value]] = {}
+        self._of_kind: dict[tuple[str, str], dict[str, Value]] = {}  # kind and type: what default KIND says to it
         self._problems = problems
 
     def read(self, statement: Statement) -> None:
@@ -50,9 +51,21 @@ class Defaults:
 
     def complete(self, kind: str, type_name: str, written: Values) -> dict[str, Value]:
         """Return what a ``kind`` (node or link) of a type has, its written values last."""
-        known = keys_of(type_name)
-        general = {key: value for key, value in self._values.get(kind, {}).items() if key in known}
-        return {**general, **self._values.get(type_name, {}), **written}
+        return {**self._general(kind, type_name), **self._values.get(type_name, {}), **written}
+
+    def _general(self, kind: str, type_name: str) -> dict[str, Value]:
+        """Return what ``default node`` or ``default link`` says to a type: the values of keys that it has.
+
+        They were read as any type takes them; one that this type does not take is reported.
+        """
+        if (kind, type_name) not in self._of_kind:
+            known = keys_of(type_name)
+            self._of_kind[kind, type_name] = {
+                key: value
+                for key, value in self._values.get(kind, {}).items()
+                if key in known and check_value(key, known[key], value, self._problems)
+            }
+        return self._of_kind[kind, type_name]
 
 
 def is_available(type_name: str) -> bool:
