@@ -7,7 +7,7 @@ but this version cannot build is a row too, without parser, so that it is refuse
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qemunet.topology import keys
 from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
@@ -198,5 +198,23 @@ def keys_of(what: str) -> Keys:
     merged: dict[str, Key] = {}
     for one in (NODE_TYPES if what == "node" else LINK_TYPES).values():
         for key, row in one.keys.items():
-            merged.setdefault(key, row)
+            merged[key] = _either(merged[key], row) if key in merged else row
     return merged
+
+
+def _either(first: Key, second: Key) -> Key:
+    """Return a row that takes what one or the other takes, for a key that means something else to two types."""
+    if first.parse is None or second.parse is None or first.parse is second.parse:
+        return first if first.parse is not None else second
+    one, other = first.parse, second.parse
+
+    def parse(text: str) -> object:
+        try:
+            return one(text)
+        except ValueError as error:
+            try:
+                return other(text)
+            except ValueError:
+                raise error from None
+
+    return replace(first, parse=parse, may_be_empty=first.may_be_empty or second.may_be_empty)

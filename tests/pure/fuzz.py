@@ -89,10 +89,12 @@ def survive(text: str, suffix: str = "txt", parameters: dict[str, str] | None = 
         assert isinstance(topology, Topology)
         make_plan(topology, seed=1, source_directory=None)
     except (TopologyError, PlanError) as error:
-        assert error.problems
-        assert all(line.startswith(f"{name}:") for line in error.problems)
-        return False
-    return True
+        problems = error.problems
+    else:
+        return True
+    assert problems
+    assert all(line.startswith(f"{name}:") for line in problems)
+    return False
 
 
 def mutated(text: str, alphabet: str, randomness: random.Random) -> str:
