@@ -11,7 +11,7 @@ import pytest
 from qemunet.errors import PlanError, TopologyError
 from qemunet.plan import make_plan, plan_from_json, plan_to_json
 from qemunet.plan.model import GuestPlan, Impairments, Plan, TapPlan, VethPlan
-from qemunet.topology import parse_topology, read_topology
+from qemunet.topology import declared_parameters, parse_topology, read_topology
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 
@@ -300,11 +300,11 @@ def test_a_bridged_container_has_a_cable_of_its_own() -> None:
 
 
 def test_shipped_topologies_take_containers() -> None:
-    for file in ("pair.txt", "chain.txt"):
-        for attach in ("native", "tapbridge"):
-            parameters = {"kind": "container", "link": "csma", "attach": attach, "delay": "1us"}
-            plan = make_plan(
-                read_topology(TOPOLOGIES / file, parameters=parameters), seed=1, source_directory=TOPOLOGIES
-            )
+    for file in sorted(TOPOLOGIES.glob("*.txt")):
+        declared = declared_parameters(file)
+        for attach in ("native", "tapbridge") if "attach" in declared else ("native",):
+            given = {"kind": "container", "link": "csma", "attach": attach, "delay": "1us"}
+            parameters = {name: value for name, value in given.items() if name in declared}
+            plan = make_plan(read_topology(file, parameters=parameters), seed=1, source_directory=TOPOLOGIES)
             assert {guest.type for guest in plan.guests} == {"container"}
             assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan

@@ -50,19 +50,20 @@ def _read(text: str, file: str, problems: Problems) -> Graph:
     """
     text = text.removeprefix("\ufeff")
     reader = _Reader(file, problems)
-    if not is_too_large(text, file, problems):
-        try:
-            reader.parser.Parse(text.encode("utf-8"), True)
-        except UnicodeEncodeError as error:
-            before = text[: error.start]
-            place = Place(file, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
-            problems.add(place, f"character U+{ord(text[error.start]):04X} cannot stand in a topology")
-        except expat.ExpatError as error:
-            place = Place(file, error.lineno, error.offset + 1)
-            problems.add(place, f"this is not XML: {expat.ErrorString(error.code)}")
-        except _UnreadableError:
-            pass
-    if problems:
+    if is_too_large(text, file, problems):
+        problems.raise_if_any()
+    try:
+        reader.parser.Parse(text.encode("utf-8"), True)
+    except UnicodeEncodeError as error:
+        before = text[: error.start]
+        place = Place(file, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+        problems.add(place, f"character U+{ord(text[error.start]):04X} cannot stand in a topology")
+        problems.raise_if_any()
+    except expat.ExpatError as error:
+        place = Place(file, error.lineno, error.offset + 1)
+        problems.add(place, f"this is not XML: {expat.ErrorString(error.code)}")
+        problems.raise_if_any()
+    except _UnreadableError:
         problems.raise_if_any()
     if not reader.seen_graph:
         problems.add(Place(file, 1, 1), "this is no GraphML: there is no graph in it")
@@ -156,15 +157,17 @@ class _Reader:
                 self._problems.add(place, 'this node has no id; write <node id="NAME">')
             attributes: dict[str, Value] = {}
             self._element = ("node", attributes)
-            self.graph.nodes.append(GraphNode(self._id(xml.get("id"), place), attributes))
+            if "id" in xml:
+                self.graph.nodes.append(GraphNode(Value(xml["id"], place), attributes))
         elif name == "edge" and self._outside(name):
             for end in ("source", "target"):
                 if end not in xml:
                     self._problems.add(place, f'this edge has no {end}; write <edge source="NAME" target="NAME">')
             attributes = {}
             self._element = ("edge", attributes)
-            ends = [self._id(xml.get(end), place) for end in ("source", "target")]
-            self.graph.edges.append(GraphEdge(ends[0], ends[1], attributes, place))
+            if "source" in xml and "target" in xml:
+                ends = Value(xml["source"], place), Value(xml["target"], place)
+                self.graph.edges.append(GraphEdge(*ends, attributes, place))
         elif name == "hyperedge":
             self._problems.add(
                 place, "hyperedges are not read; write a lan as a node of its type and an edge to each end"
@@ -176,9 +179,6 @@ class _Reader:
         if not self.seen_graph:
             self._fail(f"a {name} outside of a graph")
         return True
-
-    def _id(self, text: str | None, place: Place) -> Value:
-        return Value(text or "?", place, broken=text is None)
 
     def _characters(self, text: str) -> None:
         if self._data is not None:

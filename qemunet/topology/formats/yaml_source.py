@@ -77,8 +77,8 @@ class _Reader:
                 case "parameters":
                     self._parameter(key, inner)
                 case "options":
-                    pairs = self._pairs([(key, inner)], "option", OPTIONS)
-                    self._add(_keyword("option", key.place), *pairs)
+                    for pair in self._pairs([(key, inner)], "option", OPTIONS):
+                        self._add(_keyword("option", key.place), pair)
                 case "defaults":
                     entries = self._mapping(inner, f"what stands under {shown(key.text)} is a mapping of keys")
                     known = keys_of(key.text) if _is_type(key.text) else ()
