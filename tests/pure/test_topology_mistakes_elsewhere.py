@@ -75,7 +75,7 @@ links:
         ("net.yaml:22:46", "address 10.0.0.1 is used twice"),
         ("net.yaml:23:3", "this lan has no ends"),
         ("net.yaml:25:4", "this lan has no type"),
-        ("net.yaml:26:18", "an end is a mapping"),
+        ("net.yaml:26:19", "an end is a mapping"),
         ("net.yaml:27:4", "a link has two ends, not 1"),
         ("net.yaml:28:3", "a single value stands here; an item of links is a mapping"),
         ("net.yaml:29:3", "has no tags"),
