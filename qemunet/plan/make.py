@@ -21,6 +21,7 @@ from qemunet.plan.model import (
     TapPlan,
     VethPlan,
 )
+from qemunet.plan.ns3 import link_attributes, mobility_plans, modules_of, mtu_text, ns3_defaults, wifi_plan
 from qemunet.plan.qemu import (
     DEFAULT_ARCH,
     DEFAULT_CONSOLE,
@@ -33,12 +34,11 @@ from qemunet.plan.qemu import (
     qemu_argv,
 )
 from qemunet.topology import keys
+from qemunet.topology.attributes import attribute_problems
 from qemunet.topology.model import End, Link, Node, Topology
 from qemunet.topology.placement import placement_problems, placement_warnings, unused_keys
 from qemunet.topology.problems import Problems
 from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
-
-_USUAL_MTU = "1500"
 
 DEFAULT_DISK = "64MiB"
 MOST_CONTAINER_INTERFACES = 240
@@ -58,7 +58,7 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
         PlanError: everything that cannot be built.
     """
     problems = Problems()
-    for place, message in placement_problems(topology):
+    for place, message in (*placement_problems(topology), *attribute_problems(topology)):
         problems.add(place, message)
     taps: list[TapPlan] = []
     veths: list[VethPlan] = []
@@ -67,7 +67,7 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
     door = 0
     for link in topology.links.values():
         ends: list[EndPlan] = []
-        mtus = keys.directions(link.attributes.get("mtu", _USUAL_MTU), keys.mtu_bytes)
+        mtus = keys.directions(mtu_text(link), keys.mtu_bytes)
         for index, end in enumerate(link.ends):
             interface = _plan_interface(topology, link, end, door, mtus[min(index, 1)])
             interfaces[end.node].append(interface)
@@ -80,7 +80,17 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
                 veths.append(VethPlan(interface.host_veth, f"qn-port{door}", f"qn-br{door}"))
             ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap))
             door += 1
-        links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), _impairments(link)))
+        links.append(
+            LinkPlan(
+                link.name,
+                link.type,
+                tuple(ends),
+                max(mtus),
+                _impairments(link),
+                ns3=link_attributes(link),
+                wifi=wifi_plan(link),
+            )
+        )
     guests = tuple(
         _plan_guest(node, interfaces[node.name], source_directory, problems) for node in topology.nodes.values()
     )
@@ -94,6 +104,9 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
             seed=seed,
             nodes=tuple(topology.nodes),
             links=tuple(links),
+            mobility=(mobility := mobility_plans(topology)),
+            defaults=(defaults := ns3_defaults(topology)),
+            modules=modules_of(links, mobility, defaults),
         ),
         host=HostPlan(bridges=tuple(dict.fromkeys(tap.bridge for tap in taps)), taps=tuple(taps), veths=tuple(veths)),
         options=topology.options,
@@ -121,6 +134,8 @@ def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: in
 def _impairments(link: Link) -> tuple[Impairments, ...]:
     """Return what a link does to frames: per direction for a wire, once for a shared channel."""
     attributes = link.attributes
+    if link.type == "wifi":
+        return ()
     if link.type == "csma":
         return (
             Impairments(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qemunet.plan.model import EndPlan, Impairments, LinkPlan, SimulationPlan
+from qemunet.plan.model import EndPlan, Impairments, LinkPlan, MobilityPlan, ModelPlan, SimulationPlan, WifiPlan
 from qemunet.simulation.messages import pack_impairments
+from qemunet.simulation.ns3_objects import set_defaults, set_link
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,30 @@ def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
                 **link,
                 "ends": tuple(EndPlan(**end) for end in link["ends"]),
                 "impairments": tuple(Impairments(**impairments) for impairments in link["impairments"]),
+                "wifi": None if link["wifi"] is None else _wifi_from_json(link["wifi"]),
             }
         )
         for link in data["links"]
     )
-    return SimulationPlan(data["simulator"], data["seed"], tuple(data["nodes"]), links)
+    return SimulationPlan(
+        data["simulator"],
+        data["seed"],
+        tuple(data["nodes"]),
+        links,
+        mobility=tuple(_mobility_from_json(each) for each in data["mobility"]),
+        defaults=data["defaults"],
+        modules=tuple(data["modules"]),
+    )
+
+
+def _wifi_from_json(data: Mapping[str, Any]) -> WifiPlan:
+    models = {key: ModelPlan(**data[key]) for key in ("manager", "delay")}
+    return WifiPlan(**{**data, **models, "losses": tuple(ModelPlan(**loss) for loss in data["losses"])})
+
+
+def _mobility_from_json(data: Mapping[str, Any]) -> MobilityPlan:
+    models = {key: None if data[key] is None else ModelPlan(**data[key]) for key in ("model", "allocator")}
+    return MobilityPlan(**{**data, **models})
 
 
 def build(library: ctypes.PyDLL, plan: SimulationPlan, *, checksums: bool) -> BuiltNetwork:
@@ -53,13 +73,25 @@ def build(library: ctypes.PyDLL, plan: SimulationPlan, *, checksums: bool) -> Bu
     library.qemunet_open(plan.simulator.encode(), plan.seed % (2**32 - 1) + 1, int(checksums))
     nodes = {name: int(library.qemunet_add_node(name.encode())) for name in plan.nodes}
     devices: dict[str, tuple[int, int]] = {}
+    radio = None
+    if plan.mobility or any(link.type == "wifi" for link in plan.links):
+        from qemunet.simulation.wifi import WifiBuilder  # only here: it brings more of ns-3 in
+
+        radio = WifiBuilder(library)
+    set_defaults(library, plan)
+    for mobility in plan.mobility:
+        if radio is not None:
+            radio.place(nodes[mobility.node], mobility)
     for link in plan.links:
         if link.type == "wire":
             _add_wire(library, link, nodes, devices)
         elif link.type == "csma":
             _add_csma(library, link, nodes, devices)
+        elif link.type == "wifi" and radio is not None:
+            radio.add(link, nodes, devices)
         else:
-            raise ValueError(f"link {link.name}: type {link.type} is neither wire nor csma")
+            raise ValueError(f"link {link.name}: type {link.type} is none of wire, csma and wifi")
+        set_link(library, link, devices)
     links = {link.name: f"{link.ends[0].node}:{link.ends[0].interface}" for link in plan.links}
     return BuiltNetwork(nodes, devices, links)
 

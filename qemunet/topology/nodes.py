@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from qemunet.topology import keys
+from qemunet.topology import keys, places
+from qemunet.topology.attributes import is_attribute
 from qemunet.topology.lexer import Statement, Word
 from qemunet.topology.model import Node
 from qemunet.topology.problems import Problems, did_you_mean, shown
-from qemunet.topology.ranges import RangeTooLargeError, expand_ranges
+from qemunet.topology.ranges import RangeTooLargeError, expand_ranges, range_lengths
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, keys_of
 from qemunet.topology.statements import Value, Values, check_keys, first_broken, split_pairs
 
@@ -51,7 +52,9 @@ class Defaults:
     def complete(self, kind: str, type_name: str, written: Values) -> dict[str, Value]:
         """Return what a ``kind`` (node or link) of a type has, its written values last."""
         known = keys_of(type_name)
-        general = {key: value for key, value in self._values.get(kind, {}).items() if key in known}
+        general = {
+            key: value for key, value in self._values.get(kind, {}).items() if key in known or is_attribute(known, key)
+        }
         return {**general, **self._values.get(type_name, {}), **written}
 
 
@@ -108,11 +111,29 @@ class Nodes:
             return
         right = check_keys(values, keys_of(type_word.text), f"type {type_word.text}", self._problems)
         complete = defaults.complete("node", type_word.text, right)
-        attributes = {key: value.text for key, value in complete.items()}
-        places = {key: value.place for key, value in complete.items()}
+        attributes = {key: value.text for key, value in complete.items() if key != "step"}
+        key_places = {key: value.place for key, value in complete.items() if key != "step"}
+        step = complete.get("step")
+        if step and "position" not in complete:
+            self._problems.add(step.place, "step needs the position of the first node; add position=x,y")
+            step = None
+        count = 0
         for word in names:
-            for name in self._expand(word):
-                self.nodes[name] = Node(name, type_word.text, attributes, word.place, places)
+            for index, name in enumerate(self._expand(word)):
+                own = attributes
+                if step:
+                    own = {**attributes, "position": self._place(word, complete["position"], step, count, index)}
+                self.nodes[name] = Node(name, type_word.text, own, word.place, key_places)
+                count += 1
+
+    def _place(self, word: Word, first: Value, step: Value, count: int, index: int) -> str:
+        """Return the position of a name: the ``count``-th of its statement, the ``index``-th of its word."""
+        several = "/" in step.text
+        try:
+            return places.place_range(first.text, step.text, range_lengths(word.text), index if several else count)
+        except ValueError as error:
+            self._problems.add(step.place, f"step={shown(step.text)[1:-1]}: {error}")
+            return first.text
 
     def spoil(self, statement: Statement) -> None:
         """Take in a node statement with a mistake in its quotes or brackets: links to its nodes say nothing."""

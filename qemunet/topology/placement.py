@@ -8,6 +8,7 @@ from qemunet.topology import keys
 from qemunet.topology.model import Link, Topology
 from qemunet.topology.problems import Place
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES
+from qemunet.topology.wifi import wifi_problems, wifi_warnings
 from qemunet.units import format_time_ns, parse_rate_bps
 
 _ETHERNET_HEADER_BYTES = 14
@@ -17,6 +18,7 @@ _USUAL_MTU = 1500
 def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what cannot be built, with the remedy."""
     yield from _login_problems(topology)
+    yield from wifi_problems(topology)
     stock = topology.options.get("simulator") == "ns3"
     for link in topology.links.values():
         why_not = LINK_TYPES[link.type].tapbridge
@@ -43,6 +45,7 @@ def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
 
 def placement_warnings(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what is allowed but seldom meant."""
+    yield from wifi_warnings(topology)
     for link in topology.links.values():
         if link.type == "csma":
             yield from _busy_channel(link)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from qemunet.topology import keys
+from qemunet.topology import keys, places, wifi_keys
 from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
 
 
@@ -21,11 +21,14 @@ class Key:
         kind: What its value is, in a word or two.
         doc: What it does.
         parse: Reads the value or raises ValueError; None: not available in this version.
+        types: Of a key ``PREFIX.X``, which stands for all ns-3 attributes X: the types that may have them; empty: another
+            key says which.
     """
 
     kind: str
     doc: str
     parse: Callable[[str], object] | None
+    types: tuple[str, ...] = ()
 
 
 Keys = Mapping[str, Key]
@@ -66,14 +69,22 @@ def _later(kind: str, doc: str) -> Key:
     return Key(kind, doc, None)
 
 
+def _attributes(of: str, *types: str) -> Key:
+    return Key("as ns-3 takes it", f"Any ns-3 attribute X of {of}.", keys.anything, types)
+
+
 _ATTACH = Key("native or tapbridge", "How a guest is joined to the simulation.", keys.one_of("native", "tapbridge"))
 _PCAP = _later("yes or no", "Record frames.")
 
 _NODE_KEYS: Keys = {
     "attach": _ATTACH,
     "pcap": _PCAP,
-    "position": _later("x,y or x,y,z in metres", "Where it stands."),
-    "step": _later("x,y or x,y,z in metres", "Distance between the nodes of a range."),
+    "position": Key("x,y or x,y,z in metres", "Where it stands.", places.position_m),
+    "step": Key("x,y or x,y,z in metres", "From one node of a range to the next; A/B: for each range.", places.steps_m),
+    "mobility": Key("ns-3 type", "How it moves; ConstantPosition where nothing is said.", places.mobility),
+    "velocity": Key("x,y or x,y,z in m/s", "With mobility=ConstantVelocity.", places.velocity_mps),
+    "area": Key("left,lower,right,upper in metres", "Where a random model moves; 0,0,100,100.", places.area_m),
+    "mobility.X": _attributes("its mobility model"),
     "label": _later("text", "What a drawing calls it."),
 }
 
@@ -137,6 +148,8 @@ _WIRE_KEYS: Keys = {
     "reorder": Key("share, A/B", "Frames that skip the delay and overtake.", keys.both(parse_share)),
     "queue": Key("frames, A/B", "Frames that may wait; 1000 where nothing is said.", keys.both(keys.queue_frames)),
     "mtu": Key("bytes, A/B", "MTU of the ends; 1500 where nothing is said.", keys.both(keys.mtu_bytes)),
+    "device.X": _attributes("its devices", "ns3::qemunet::WireNetDevice"),
+    "channel.X": _attributes("its channel", "ns3::qemunet::WireChannel"),
     **_LINK_KEYS,
 }
 
@@ -145,6 +158,33 @@ _CSMA_KEYS: Keys = {
     "delay": Key("time", "Propagation delay; the channel stays busy for it.", keys.one_delay),
     "loss": Key("share", "Frames lost.", keys.one_share),
     "mtu": Key("bytes", "MTU of the ends; 1500 where nothing is said.", keys.one_mtu),
+    "device.X": _attributes("its devices", "ns3::CsmaNetDevice"),
+    "channel.X": _attributes("its channel", "ns3::CsmaChannel"),
+    **_LINK_KEYS,
+}
+
+_WIFI_KEYS: Keys = {
+    "mode": Key(
+        "adhoc or infrastructure",
+        "infrastructure: an access point and stations; so where ap= names one, else adhoc.",
+        keys.one_of("adhoc", "infrastructure"),
+    ),
+    "ap": Key("node", "The access point; the first end where nothing is said.", wifi_keys.node),
+    "ssid": Key("text", "Name of the network; that of the link where nothing is said.", wifi_keys.ssid),
+    "standard": Key("standard", f"{wifi_keys.DEFAULT_STANDARD} where nothing is said.", wifi_keys.standard),
+    "manager": Key("ns-3 type", "Rate control; Ideal where nothing is said.", wifi_keys.model(wifi_keys.MANAGER)),
+    "rate": Key("rate or ns-3 mode", "A constant rate of the standard's.", wifi_keys.rate),
+    "propagation": Key("ns-3 type", "Loss of signals; LogDistance.", wifi_keys.model(wifi_keys.LOSS)),
+    "propagation_delay": Key("ns-3 type", "Delay of signals; ConstantSpeed.", wifi_keys.model(wifi_keys.DELAY)),
+    "range": Key("metres", "Nothing is heard beyond it.", wifi_keys.range_m),
+    "mtu": Key("bytes", "MTU of the ends; 1500 where nothing is said.", wifi_keys.mtu_bytes),
+    "device.X": _attributes("its devices", "ns3::WifiNetDevice"),
+    "channel.X": _attributes("its channel", "ns3::YansWifiChannel"),
+    "phy.X": _attributes("its PHYs", "ns3::YansWifiPhy"),
+    "mac.X": _attributes("its MACs", "ns3::AdhocWifiMac", "ns3::StaWifiMac", "ns3::ApWifiMac"),
+    "manager.X": _attributes("its rate control"),
+    "propagation.X": _attributes("its model of losses"),
+    "propagation_delay.X": _attributes("its model of delays"),
     **_LINK_KEYS,
 }
 
@@ -166,7 +206,7 @@ LINK_TYPES: Mapping[str, LinkType] = {
     ),
     "csma": LinkType("ns-3's CSMA channel, a shared Ethernet.", _CSMA_KEYS),
     "p2p": LinkType("ns-3's point-to-point channel.", ends=2, available=False),
-    "wifi": LinkType("ns-3's Wi-Fi.", available=False),
+    "wifi": LinkType("ns-3's Wi-Fi: ad hoc, or an access point and stations.", _WIFI_KEYS),
 }
 
 OPTIONS: Keys = {
@@ -180,6 +220,7 @@ OPTIONS: Keys = {
     "door_drops": Key("share", "Share of frames that the doors may drop.", parse_share),
     "output_limit": Key("size", "Output of one command that is kept.", parse_size_bytes),
     "start_skew": Key("time", "Commands of a Task may start so far apart.", parse_time_ns),
+    "ns3::X": Key("as ns-3 takes it", "Default of any ns-3 attribute, as ns3::TYPE::ATTRIBUTE.", keys.anything),
 }
 
 TYPE_NAMES = frozenset(NODE_TYPES) | frozenset(LINK_TYPES)
@@ -194,5 +235,7 @@ def keys_of(what: str) -> Keys:
     merged: dict[str, Key] = {}
     for one in (NODE_TYPES if what == "node" else LINK_TYPES).values():
         for key, row in one.keys.items():
-            merged.setdefault(key, row)
+            # Which attributes there are depends on the type: a default for any type has none of one type's.
+            if not row.types:
+                merged.setdefault(key, row)
     return merged

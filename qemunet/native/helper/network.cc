@@ -138,6 +138,19 @@ Network::AddCsmaEnd(uint32_t link, uint32_t node, const std::string& address)
     owner.watch->Add(device);
 }
 
+uint32_t
+Network::AddMedium(std::unique_ptr<LinkWatch> watch)
+{
+    m_links.emplace_back().medium = std::move(watch);
+    return static_cast<uint32_t>(m_links.size() - 1);
+}
+
+void
+Network::AssignStreams(const std::function<int64_t(int64_t)>& assign)
+{
+    m_stream += assign(m_stream);
+}
+
 void
 Network::AddDoor(uint32_t number, uint32_t node, uint32_t index)
 {
@@ -167,8 +180,9 @@ void
 Network::AddTap(uint32_t node, uint32_t index, const std::string& tap)
 {
     Ptr<NetDevice> device = NodeList::GetNode(node)->GetDevice(index);
+    const char* mode = device->SupportsSendFrom() ? "UseBridge" : "UseLocal";
     auto bridge = CreateObjectWithAttributes<TapBridge>("Mode",
-                                                        StringValue("UseBridge"),
+                                                        StringValue(mode),
                                                         "DeviceName",
                                                         StringValue(tap));
     NodeList::GetNode(node)->AddDevice(bridge);
@@ -198,6 +212,10 @@ Network::Open()
         if (link.watch)
         {
             link.watch->Reset();
+        }
+        if (link.medium)
+        {
+            link.medium->Open();
         }
     }
 }

@@ -7,12 +7,14 @@
 #include "../model/csma-watch.h"
 #include "../model/device-port.h"
 #include "../model/frame-door.h"
+#include "../model/link-watch.h"
 #include "../model/wire-channel.h"
 
 #include "ns3/csma-channel.h"
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,14 +27,15 @@ namespace ns3::qemunet
 class Network
 {
   public:
-    /** A link: a wire or a csma channel. */
+    /** A link: a wire, a csma channel, or a medium of another library's. */
     struct Link
     {
-        Ptr<WireChannel> wire;            //!< Set for a wire.
-        Ptr<CsmaChannel> csma;            //!< Set for csma.
-        uint32_t mtu{1500};               //!< In bytes.
-        double loss{0};                   //!< csma: share of frames that each receiver loses.
-        std::unique_ptr<CsmaWatch> watch; //!< csma: its counters.
+        Ptr<WireChannel> wire;             //!< Set for a wire.
+        Ptr<CsmaChannel> csma;             //!< Set for csma.
+        uint32_t mtu{1500};                //!< In bytes.
+        double loss{0};                    //!< csma: share of frames that each receiver loses.
+        std::unique_ptr<CsmaWatch> watch;  //!< csma: its counters.
+        std::unique_ptr<LinkWatch> medium; //!< Its counters, where another library made it.
     };
 
     /**
@@ -83,6 +86,21 @@ class Network
     void AddCsmaEnd(uint32_t link, uint32_t node, const std::string& address);
 
     /**
+     * Add a link of a kind that another library builds.
+     *
+     * @param watch Counts what passes.
+     * @returns Number of the link.
+     */
+    uint32_t AddMedium(std::unique_ptr<LinkWatch> watch);
+
+    /**
+     * Give random streams to something.
+     *
+     * @param assign Takes the first stream and returns how many it used.
+     */
+    void AssignStreams(const std::function<int64_t(int64_t)>& assign);
+
+    /**
      * Join a guest's door to a device.
      *
      * @param number Of the door.
@@ -92,7 +110,8 @@ class Network
     void AddDoor(uint32_t number, uint32_t node, uint32_t index);
 
     /**
-     * Join a tap to a device by ns-3's TapBridge (UseBridge).
+     * Join a tap to a device by ns-3's TapBridge: UseBridge where the device can send in another's
+     * name, else UseLocal, and the device has the guest's address.
      *
      * @param node The ghost node.
      * @param index Of the device on the node.
@@ -118,6 +137,9 @@ class Network
         m_ports;                             //!< Between doors and devices other than wires.
     std::vector<Ptr<CsmaNetDevice>> m_gated; //!< Devices of TapBridges, shut before time 0.
 };
+
+/** @returns The network of this process, which must have been opened. */
+Network& CurrentNetwork();
 
 } // namespace ns3::qemunet
 

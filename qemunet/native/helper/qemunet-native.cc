@@ -20,6 +20,7 @@
 #include <memory>
 
 using ns3::qemunet::ControlServer;
+using ns3::qemunet::CurrentNetwork;
 using ns3::qemunet::Impairments;
 using ns3::qemunet::Network;
 
@@ -28,15 +29,14 @@ namespace
 
 std::unique_ptr<Network> g_network; //!< The network of this process.
 
-/** @returns The network, which must have been opened. */
+} // namespace
+
 Network&
-GetNetwork()
+ns3::qemunet::CurrentNetwork()
 {
     NS_ABORT_MSG_UNLESS(g_network, "qemunet_open() comes first");
     return *g_network;
 }
-
-} // namespace
 
 #define QEMUNET_API extern "C" __attribute__((visibility("default")))
 
@@ -50,7 +50,7 @@ qemunet_open(const char* simulator, uint32_t seed, int checksums)
 QEMUNET_API uint32_t
 qemunet_add_node(const char* name)
 {
-    return GetNetwork().AddNode(name);
+    return CurrentNetwork().AddNode(name);
 }
 
 QEMUNET_API uint32_t
@@ -62,31 +62,31 @@ qemunet_add_wire(uint32_t nodeA,
                  const Impairments* there,
                  const Impairments* back)
 {
-    return GetNetwork().AddWire({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
+    return CurrentNetwork().AddWire({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
 }
 
 QEMUNET_API uint32_t
 qemunet_add_csma(uint16_t mtu, const Impairments* impairments)
 {
-    return GetNetwork().AddCsma(mtu, *impairments);
+    return CurrentNetwork().AddCsma(mtu, *impairments);
 }
 
 QEMUNET_API void
 qemunet_add_csma_end(uint32_t link, uint32_t node, const char* address)
 {
-    GetNetwork().AddCsmaEnd(link, node, address);
+    CurrentNetwork().AddCsmaEnd(link, node, address);
 }
 
 QEMUNET_API void
 qemunet_add_door(uint32_t number, uint32_t node, uint32_t device)
 {
-    GetNetwork().AddDoor(number, node, device);
+    CurrentNetwork().AddDoor(number, node, device);
 }
 
 QEMUNET_API void
 qemunet_add_tap(uint32_t node, uint32_t device, const char* tap)
 {
-    GetNetwork().AddTap(node, device, tap);
+    CurrentNetwork().AddTap(node, device, tap);
 }
 
 /** @returns Number of devices of a node; the next one gets this index. */
@@ -117,7 +117,7 @@ qemunet_was_demoted()
 QEMUNET_API int64_t
 qemunet_run(int controlFd)
 {
-    auto id = ControlServer(GetNetwork(), controlFd).Run();
+    auto id = ControlServer(CurrentNetwork(), controlFd).Run();
     return id ? static_cast<int64_t>(*id) : -1;
 }
 

@@ -3,7 +3,6 @@
  */
 #include "device-port.h"
 
-#include "ns3/abort.h"
 #include "ns3/mac48-address.h"
 #include "ns3/packet.h"
 #include "ns3/tag.h"
@@ -82,10 +81,9 @@ NS_OBJECT_ENSURE_REGISTERED(LengthFieldTag);
 } // namespace
 
 DevicePort::DevicePort(Ptr<NetDevice> device)
-    : m_device(device)
+    : m_device(device),
+      m_anyName(device->SupportsSendFrom())
 {
-    NS_ABORT_MSG_UNLESS(device->SupportsSendFrom(),
-                        device->GetInstanceTypeId().GetName() << " cannot send in a guest's name");
     device->GetNode()->RegisterProtocolHandler(MakeCallback(&DevicePort::Receive, this),
                                                0,
                                                device,
@@ -113,7 +111,26 @@ DevicePort::PutFrame(FramePtr frame)
         packet->AddPacketTag(LengthFieldTag(field));
         field = ETHERTYPE_LOCAL;
     }
-    m_device->SendFrom(packet, source, destination, field);
+    if (m_anyName)
+    {
+        m_device->SendFrom(packet, source, destination, field);
+    }
+    else
+    {
+        m_device->Send(packet, destination, field);
+    }
+}
+
+bool
+DevicePort::Carries(const Frame& frame) const
+{
+    if (m_anyName)
+    {
+        return true;
+    }
+    Mac48Address source;
+    source.CopyFrom(frame.data + 6);
+    return source == Mac48Address::ConvertFrom(m_device->GetAddress());
 }
 
 void

@@ -14,18 +14,20 @@ namespace ns3::qemunet
 {
 
 /**
- * Joins raw frames to any NetDevice that can send in another's name.
+ * Joins raw frames to any NetDevice with addresses as Ethernet has.
  *
- * Frames keep the guest's addresses and EtherType. Where the type field is a length (IEEE 802.3,
- * spanning tree for one), ns-3's devices would take the LLC header for their own, or abort: such a
- * frame crosses with the EtherType for local experiments, its true field in a packet tag, and is
- * put together again at the far port.
+ * Frames keep the guest's addresses and EtherType. A device that cannot send in another's name
+ * (Wi-Fi, unless it is an access point) sends in its own, so it carries only frames of the guest
+ * that has its address: any other source would come out as that one. Where the type field is a
+ * length (IEEE 802.3, spanning tree for one), ns-3's devices would take the LLC header for their
+ * own, or abort: such a frame crosses with the EtherType for local experiments, its true field in a
+ * packet tag, and is put together again at the far port.
  */
 class DevicePort : public FrameSink
 {
   public:
     /**
-     * @param device A device whose SupportsSendFrom() is true.
+     * @param device The device.
      */
     explicit DevicePort(Ptr<NetDevice> device);
     DevicePort(const DevicePort&) = delete;
@@ -39,6 +41,8 @@ class DevicePort : public FrameSink
     /** Sends a frame through the device. */
     void PutFrame(FramePtr frame) override;
 
+    bool Carries(const Frame& frame) const override;
+
   private:
     void Receive(Ptr<NetDevice> device,
                  Ptr<const Packet> packet,
@@ -48,6 +52,7 @@ class DevicePort : public FrameSink
                  NetDevice::PacketType type);
 
     Ptr<NetDevice> m_device;        //!< The device.
+    bool m_anyName;                 //!< It can send in another's name.
     FrameSink* m_receiver{nullptr}; //!< The door.
 };
 

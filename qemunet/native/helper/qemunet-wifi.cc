@@ -1,0 +1,110 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+
+/**
+ * @file
+ * The C interface of libqemunet-wifi.so, for ctypes: see qemunet/simulation/wifi.py. A library of
+ * its own, so that only who has a Wi-Fi, or nodes that move, loads ns-3's libraries for it. Objects
+ * go by their numbers, as in qemunet-objects.cc.
+ */
+
+#include "objects.h"
+#include "wifi.h"
+
+#include "ns3/abort.h"
+#include "ns3/constant-velocity-mobility-model.h"
+#include "ns3/mobility-model.h"
+#include "ns3/node-list.h"
+#include "ns3/node.h"
+
+#include <vector>
+
+using ns3::DynamicCast;
+using ns3::Ptr;
+using ns3::qemunet::CurrentNetwork;
+using ns3::qemunet::GetObjects;
+using ns3::qemunet::Wifi;
+
+namespace
+{
+
+/** @returns The Wi-Fis of this process. */
+std::vector<Wifi>&
+GetWifis()
+{
+    static std::vector<Wifi> wifis;
+    return wifis;
+}
+
+/**
+ * @param number Of an object.
+ * @returns The object as a T.
+ */
+template <typename T>
+Ptr<T>
+GetAs(uint32_t number)
+{
+    Ptr<T> object = DynamicCast<T>(GetObjects().Get(number));
+    NS_ABORT_MSG_UNLESS(object,
+                        GetObjects().Get(number)->GetInstanceTypeId().GetName()
+                            << " is no " << T::GetTypeId().GetName());
+    return object;
+}
+
+} // namespace
+
+#define QEMUNET_API extern "C" __attribute__((visibility("default")))
+
+/**
+ * Give a node its place and the way it moves.
+ *
+ * @param model Number of a MobilityModel.
+ * @param velocity In m/s, three numbers, or null.
+ */
+QEMUNET_API void
+qemunet_place(uint32_t node, uint32_t model, double x, double y, double z, const double* velocity)
+{
+    auto mobility = GetAs<ns3::MobilityModel>(model);
+    mobility->SetPosition({x, y, z});
+    if (velocity != nullptr)
+    {
+        GetAs<ns3::ConstantVelocityMobilityModel>(model)->SetVelocity(
+            {velocity[0], velocity[1], velocity[2]});
+    }
+    ns3::NodeList::GetNode(node)->AggregateObject(mobility);
+    CurrentNetwork().AssignStreams([&](int64_t stream) { return mobility->AssignStreams(stream); });
+}
+
+/**
+ * @param delay Number of a PropagationDelayModel.
+ * @returns Number of the Wi-Fi, from 0.
+ */
+QEMUNET_API uint32_t
+qemunet_add_wifi(const char* standard,
+                 const char* channelSettings,
+                 const char* manager,
+                 const char* ssid,
+                 uint16_t mtu,
+                 uint32_t delay)
+{
+    GetWifis().emplace_back(CurrentNetwork(),
+                            Wifi::Settings{standard, channelSettings, manager, ssid, mtu},
+                            GetAs<ns3::PropagationDelayModel>(delay));
+    return static_cast<uint32_t>(GetWifis().size() - 1);
+}
+
+/**
+ * @param loss Number of a PropagationLossModel.
+ */
+QEMUNET_API void
+qemunet_add_wifi_loss(uint32_t wifi, uint32_t loss)
+{
+    GetWifis().at(wifi).AddLoss(GetAs<ns3::PropagationLossModel>(loss));
+}
+
+QEMUNET_API void
+qemunet_add_wifi_end(uint32_t wifi, uint32_t node, const char* mac, const char* address)
+{
+    GetWifis().at(wifi).AddEnd(node, mac, address);
+}
