@@ -21,6 +21,8 @@
 #include "ns3/tap-bridge.h"
 #include "ns3/uinteger.h"
 
+#include <algorithm>
+
 namespace ns3::qemunet
 {
 
@@ -174,6 +176,16 @@ Network::AddDoor(uint32_t number, uint32_t node, uint32_t index)
     }
     bool added = m_doors.emplace(number, std::move(door)).second;
     NS_ABORT_MSG_UNLESS(added, "door " << number << " twice");
+}
+
+DevicePort&
+Network::GetPort(Ptr<NetDevice> device)
+{
+    auto port = std::find_if(m_ports.begin(), m_ports.end(), [&](const auto& candidate) {
+        return candidate->GetDevice() == device;
+    });
+    NS_ABORT_MSG_IF(port == m_ports.end(), "a device without a door");
+    return **port;
 }
 
 void

@@ -119,6 +119,12 @@ class Network
      */
     void AddTap(uint32_t node, uint32_t index, const std::string& tap);
 
+    /**
+     * @param device A device with a native door, no wire's.
+     * @returns What is between the two.
+     */
+    DevicePort& GetPort(Ptr<NetDevice> device);
+
     /** Time 0 comes: let frames pass, and count. */
     void Open();
 

@@ -17,6 +17,7 @@
 #include "ns3/mobility-model.h"
 #include "ns3/node-list.h"
 #include "ns3/node.h"
+#include "ns3/wifi-net-device.h"
 
 #include <vector>
 
@@ -50,6 +51,17 @@ GetAs(uint32_t number)
                         GetObjects().Get(number)->GetInstanceTypeId().GetName()
                             << " is no " << T::GetTypeId().GetName());
     return object;
+}
+
+/**
+ * A station has found its access point.
+ *
+ * @param port Of its guest.
+ */
+void
+Release(ns3::qemunet::DevicePort* port, ns3::Mac48Address /* accessPoint */)
+{
+    port->Release();
 }
 
 } // namespace
@@ -107,4 +119,18 @@ QEMUNET_API void
 qemunet_add_wifi_end(uint32_t wifi, uint32_t node, const char* mac, const char* address)
 {
     GetWifis().at(wifi).AddEnd(node, mac, address);
+}
+
+/** Let the frames of a station's guest wait until it has found its access point for the first time.
+ */
+QEMUNET_API void
+qemunet_hold_wifi_end(uint32_t node, uint32_t index)
+{
+    Ptr<ns3::NetDevice> device = ns3::NodeList::GetNode(node)->GetDevice(index);
+    ns3::qemunet::DevicePort& port = CurrentNetwork().GetPort(device);
+    port.Hold();
+    bool traced = DynamicCast<ns3::WifiNetDevice>(device)->GetMac()->TraceConnectWithoutContext(
+        "Assoc",
+        ns3::MakeBoundCallback(&Release, &port));
+    NS_ABORT_MSG_UNLESS(traced, "only a station finds an access point");
 }

@@ -5,7 +5,10 @@
 
 #include "ns3/mac48-address.h"
 #include "ns3/packet.h"
+#include "ns3/simulator.h"
 #include "ns3/tag.h"
+
+#include <utility>
 
 namespace ns3::qemunet
 {
@@ -16,6 +19,9 @@ namespace
 /** EtherType for local experiments (IEEE 802): stands for a length field while a frame crosses an
  * ns-3 device. */
 constexpr uint16_t ETHERTYPE_LOCAL = 0x88b5;
+
+/** Frames that may wait for Release(); what is more is the device's to drop. */
+constexpr size_t HELD_FRAMES = 64;
 
 /** The true length field of a frame. */
 class LengthFieldTag : public Tag
@@ -96,9 +102,43 @@ DevicePort::SetFrameReceiver(FrameSink* receiver)
     m_receiver = receiver;
 }
 
+Ptr<NetDevice>
+DevicePort::GetDevice() const
+{
+    return m_device;
+}
+
+void
+DevicePort::Hold()
+{
+    m_waiting = true;
+}
+
+void
+DevicePort::Release()
+{
+    // Once whoever tells is through: a station tells before it thinks so itself.
+    Simulator::ScheduleNow(&DevicePort::SendHeld, this);
+}
+
+void
+DevicePort::SendHeld()
+{
+    m_waiting = false;
+    for (FramePtr& frame : std::exchange(m_held, {}))
+    {
+        PutFrame(std::move(frame));
+    }
+}
+
 void
 DevicePort::PutFrame(FramePtr frame)
 {
+    if (m_waiting && m_held.size() < HELD_FRAMES)
+    {
+        m_held.push_back(std::move(frame));
+        return;
+    }
     Mac48Address destination;
     Mac48Address source;
     destination.CopyFrom(frame->data);

@@ -10,6 +10,8 @@
 #include "ns3/node.h"
 #include "ns3/ptr.h"
 
+#include <vector>
+
 namespace ns3::qemunet
 {
 
@@ -18,10 +20,10 @@ namespace ns3::qemunet
  *
  * Frames keep the guest's addresses and EtherType. A device that cannot send in another's name
  * (Wi-Fi, unless it is an access point) sends in its own, so it carries only frames of the guest
- * that has its address: any other source would come out as that one. Where the type field is a
- * length (IEEE 802.3, spanning tree for one), ns-3's devices would take the LLC header for their
- * own, or abort: such a frame crosses with the EtherType for local experiments, its true field in a
- * packet tag, and is put together again at the far port.
+ * that has its address: any other source would come out as that one. Where the
+ * type field is a length (IEEE 802.3, spanning tree for one), ns-3's devices would take the LLC
+ * header for their own, or abort: such a frame crosses with the EtherType for local experiments,
+ * its true field in a packet tag, and is put together again at the far port.
  */
 class DevicePort : public FrameSink
 {
@@ -32,6 +34,18 @@ class DevicePort : public FrameSink
     explicit DevicePort(Ptr<NetDevice> device);
     DevicePort(const DevicePort&) = delete;
     DevicePort& operator=(const DevicePort&) = delete;
+
+    /** @returns The device. */
+    Ptr<NetDevice> GetDevice() const;
+
+    /**
+     * Keep frames until Release(), as long as they are few: they are a guest's first words, such as
+     * an ARP request that it would repeat after a second only.
+     */
+    void Hold();
+
+    /** Send what was held, and hold nothing more. */
+    void Release();
 
     /**
      * @param receiver Gets every frame that the device hears, whoever it is for.
@@ -51,8 +65,12 @@ class DevicePort : public FrameSink
                  const Address& destination,
                  NetDevice::PacketType type);
 
+    void SendHeld();
+
     Ptr<NetDevice> m_device;        //!< The device.
     bool m_anyName;                 //!< It can send in another's name.
+    bool m_waiting{false};          //!< Until Release().
+    std::vector<FramePtr> m_held;   //!< Frames that wait for it.
     FrameSink* m_receiver{nullptr}; //!< The door.
 };
 
