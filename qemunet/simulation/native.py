@@ -121,7 +121,7 @@ def load_wifi() -> ctypes.PyDLL:
             "qemunet_add_wifi": (u32, [text, text, text, text, u16, u32]),
             "qemunet_add_wifi_loss": (None, [u32, u32]),
             "qemunet_add_wifi_end": (None, [u32, u32, text, text]),
-            "qemunet_hold_wifi_end": (None, [u32, u32]),
+            "qemunet_hold_wifi_end": (None, [u32, u32, u32]),
         },
     )
     return library

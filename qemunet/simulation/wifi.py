@@ -48,8 +48,8 @@ class WifiBuilder:
                 continue
             if end.attach == "native":
                 self._library.qemunet_add_door(end.door, *place)
-                if mac == "ns3::StaWifiMac":
-                    self._wifi.qemunet_hold_wifi_end(*place)
+                if mac != "ns3::AdhocWifiMac":
+                    self._wifi.qemunet_hold_wifi_end(*place, len(link.ends) - 1)
             elif end.tap is not None:
                 self._library.qemunet_add_tap(*place, end.tap.encode())
 

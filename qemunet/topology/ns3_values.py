@@ -72,6 +72,8 @@ def check_object(text: str, base: str) -> None:
         key, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"{shown(pair)} is not NAME=VALUE; write TYPE or TYPE[NAME=VALUE|...]")
+        if "[" in value:
+            raise ValueError(f"ns-3 reads no [ within [ ]; write option {name}::{key}={value} in its place")
         try:
             check_attribute(name, key, value, default=True)
         except ValueError as error:

@@ -68,7 +68,7 @@ def mobility(text: str) -> str:
     name = ns3_types.resolve(text, MOBILITY)
     if name in _PROGRAMMED:
         others = (ns3_types.short(other, MOBILITY) for other in ns3_types.models(MOBILITY) if other not in _PROGRAMMED)
-        raise ValueError(f"{name} has to be steered by a program (extend); use one of {', '.join(others)}")
+        raise ValueError(f"{name} needs a program (extend); use one of {', '.join(others)}")
     return name
 
 
@@ -137,6 +137,15 @@ def area_of(attributes: Mapping[str, str], position: Vector) -> Area:
     left, lower, right, upper = USUAL_AREA
     x, y, _ = position
     return min(left, x), min(lower, y), max(right, x), max(upper, y)
+
+
+def bounds_m(text: str) -> Area | None:
+    """Read the attribute Bounds of a mobility model, ``left|right|lower|upper`` and more; None where it is wrong."""
+    try:
+        left, right, lower, upper = (float(part) for part in text.split("|")[:4])
+    except ValueError:
+        return None
+    return left, lower, right, upper
 
 
 def is_inside(area: Area, position: Vector) -> bool:

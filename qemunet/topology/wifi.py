@@ -67,6 +67,7 @@ def wifi_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
             yield from _mode_problems(link)
             yield from _rate_problems(link)
             yield from _bridge_problems(topology, link)
+            yield from _height_problems(topology, link)
     for node in topology.nodes.values():
         yield from _mobility_problems(node)
 
@@ -118,6 +119,22 @@ def _bridge_problems(topology: Topology, link: Link) -> Iterator[tuple[Place, st
         )
 
 
+def _height_problems(topology: Topology, link: Link) -> Iterator[tuple[Place, str]]:
+    if chosen_models(link)["propagation"] not in wifi_keys.HIGH_LOSSES:
+        return
+    taken: dict[places.Vector, str] = {}
+    for end in link.ends:
+        node = topology.nodes[end.node]
+        position = places.position_m(node.attributes.get("position", "0,0"))
+        model = f"propagation={link.attributes['propagation']}"
+        if position[2] <= 0:
+            message = f"node {end.node} is at no height, on which {model} depends; add one: position=x,y,1.5"
+            yield node.place_of("position"), message
+        elif taken.setdefault(position, end.node) != end.node:
+            message = f"node {end.node} is where {taken[position]} is, and {model} knows no distance of 0"
+            yield node.place_of("position"), f"{message}; give it another position"
+
+
 def _mobility_problems(node: Node) -> Iterator[tuple[Place, str]]:
     written = node.attributes
     model = places.mobility(written["mobility"]) if "mobility" in written else places.DEFAULT_MOBILITY
@@ -126,10 +143,16 @@ def _mobility_problems(node: Node) -> Iterator[tuple[Place, str]]:
             node.place_of("velocity"),
             f"velocity of node {node.name} is for mobility=ConstantVelocity, not {written['mobility']}; remove one",
         )
-    if "area" in written and "position" in written:
-        position = places.position_m(written["position"])
-        if not places.is_inside(places.area_m(written["area"]), position):
-            yield node.place_of("position"), f"node {node.name} is outside its area {written['area']}"
+    position = places.position_m(written.get("position", "0,0"))
+    for key, area in (
+        ("area", places.area_m(written["area"]) if "area" in written else None),
+        ("mobility.Bounds", places.bounds_m(written.get("mobility.Bounds", ""))),
+    ):
+        if area is not None and "position" in written and not places.is_inside(area, position):
+            yield (
+                node.place_of("position"),
+                f"node {node.name} is outside of {key}={written[key]}; it has to begin inside",
+            )
 
 
 def positions_of(topology: Topology) -> dict[str, places.Vector]:

@@ -71,6 +71,22 @@ DEFAULT_LOSS = "ns3::LogDistancePropagationLossModel"
 RANGE_LOSS = "ns3::RangePropagationLossModel"
 DEFAULT_DELAY = "ns3::ConstantSpeedPropagationDelayModel"
 
+_PROGRAMMED_LOSSES = frozenset(
+    f"ns3::{name}PropagationLossModel"
+    for name in (
+        *("HybridBuildings", "OhBuildings", "ThreeGppV2vHighway", "ThreeGppV2vUrban"),
+        *("ThreeGppNTNDenseUrban", "ThreeGppNTNRural", "ThreeGppNTNSuburban", "ThreeGppNTNUrban"),
+    )
+)
+HIGH_LOSSES = frozenset(
+    f"ns3::{name}PropagationLossModel"
+    for name in (
+        *("ItuR1411Los", "ItuR1411NlosOverRooftop", "Kun2600Mhz", "OkumuraHata"),
+        *("ThreeGppIndoorOffice", "ThreeGppRma", "ThreeGppUma", "ThreeGppUmiStreetCanyon"),
+    )
+)
+"""Losses that depend on how high antennas are, on which ns-3 aborts where one is at no height."""
+
 LEGACY_MANAGERS = frozenset(
     f"ns3::{name}WifiManager"
     for name in ("Aarf", "Aarfcd", "Amrr", "Aparf", "Arf", "Cara", "Minstrel", "Onoe", "Parf", "Rraa", "Rrpaa")
@@ -89,6 +105,15 @@ def standard(text: str) -> str:
 def model(base: str) -> Callable[[str], str]:
     """Return a parser of the name of an ns-3 model derived from ``base``, which gives its full name."""
     return lambda text: ns3_types.resolve(text, base)
+
+
+def loss(text: str) -> str:
+    """The type of a model of losses that needs nothing but positions."""
+    name = ns3_types.resolve(text, LOSS)
+    if name in _PROGRAMMED_LOSSES:
+        others = (ns3_types.short(other, LOSS) for other in ns3_types.models(LOSS) if other not in _PROGRAMMED_LOSSES)
+        raise ValueError(f"{name} needs what only a program can make (extend); use one of {', '.join(others)}")
+    return name
 
 
 def rate(text: str) -> str:
@@ -122,13 +147,6 @@ def ssid(text: str) -> str:
     """The name of a network."""
     if not 1 <= len(text.encode("utf-8", "surrogateescape")) <= 32 or not text.isprintable():
         raise ValueError("a network's name has 1 to 32 bytes")
-    return text
-
-
-def node(text: str) -> str:
-    """The name of a node."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,31}", text):
-        raise ValueError("must be the name of a node")
     return text
 
 

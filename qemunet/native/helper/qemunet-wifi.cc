@@ -19,6 +19,7 @@
 #include "ns3/node.h"
 #include "ns3/wifi-net-device.h"
 
+#include <memory>
 #include <vector>
 
 using ns3::DynamicCast;
@@ -53,15 +54,36 @@ GetAs(uint32_t number)
     return object;
 }
 
+/** How long a guest's first frames may wait for its Wi-Fi. A beacon comes every 102 ms. */
+const ns3::Time LONGEST_HOLD = ns3::MilliSeconds(250);
+
 /**
  * A station has found its access point.
  *
  * @param port Of its guest.
  */
 void
-Release(ns3::qemunet::DevicePort* port, ns3::Mac48Address /* accessPoint */)
+ReleaseStation(ns3::qemunet::DevicePort* port, ns3::Mac48Address /* accessPoint */)
 {
     port->Release();
+}
+
+/**
+ * A station has found this access point.
+ *
+ * @param port Of its guest.
+ * @param missing How many have not found it yet.
+ */
+void
+CountStation(ns3::qemunet::DevicePort* port,
+             std::shared_ptr<uint32_t> missing,
+             uint16_t /* associationId */,
+             ns3::Mac48Address /* station */)
+{
+    if (*missing > 0 && --*missing == 0)
+    {
+        port->Release();
+    }
 }
 
 } // namespace
@@ -121,16 +143,23 @@ qemunet_add_wifi_end(uint32_t wifi, uint32_t node, const char* mac, const char* 
     GetWifis().at(wifi).AddEnd(node, mac, address);
 }
 
-/** Let the frames of a station's guest wait until it has found its access point for the first time.
+/**
+ * Let the frames of a guest wait, for a moment at most, until its station has found the access
+ * point, or its access point was found by all stations.
+ *
+ * @param stations How many the access point has.
  */
 QEMUNET_API void
-qemunet_hold_wifi_end(uint32_t node, uint32_t index)
+qemunet_hold_wifi_end(uint32_t node, uint32_t index, uint32_t stations)
 {
     Ptr<ns3::NetDevice> device = ns3::NodeList::GetNode(node)->GetDevice(index);
     ns3::qemunet::DevicePort& port = CurrentNetwork().GetPort(device);
-    port.Hold();
-    bool traced = DynamicCast<ns3::WifiNetDevice>(device)->GetMac()->TraceConnectWithoutContext(
-        "Assoc",
-        ns3::MakeBoundCallback(&Release, &port));
-    NS_ABORT_MSG_UNLESS(traced, "only a station finds an access point");
+    Ptr<ns3::WifiMac> mac = DynamicCast<ns3::WifiNetDevice>(device)->GetMac();
+    port.Hold(LONGEST_HOLD);
+    bool traced =
+        mac->TraceConnectWithoutContext("Assoc", ns3::MakeBoundCallback(&ReleaseStation, &port)) ||
+        mac->TraceConnectWithoutContext(
+            "AssociatedSta",
+            ns3::MakeBoundCallback(&CountStation, &port, std::make_shared<uint32_t>(stations)));
+    NS_ABORT_MSG_UNLESS(traced, "an ad hoc network has nothing to wait for");
 }

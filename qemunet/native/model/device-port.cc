@@ -109,9 +109,10 @@ DevicePort::GetDevice() const
 }
 
 void
-DevicePort::Hold()
+DevicePort::Hold(Time atMost)
 {
     m_waiting = true;
+    Simulator::Schedule(atMost, &DevicePort::SendHeld, this);
 }
 
 void

@@ -8,6 +8,7 @@
 
 #include "ns3/net-device.h"
 #include "ns3/node.h"
+#include "ns3/nstime.h"
 #include "ns3/ptr.h"
 
 #include <vector>
@@ -41,8 +42,10 @@ class DevicePort : public FrameSink
     /**
      * Keep frames until Release(), as long as they are few: they are a guest's first words, such as
      * an ARP request that it would repeat after a second only.
+     *
+     * @param atMost After which time, from now, they are released in any case.
      */
-    void Hold();
+    void Hold(Time atMost);
 
     /** Send what was held, and hold nothing more. */
     void Release();
