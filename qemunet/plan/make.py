@@ -88,7 +88,7 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
                 max(mtus),
                 _impairments(link),
                 ns3=link_attributes(link),
-                wifi=wifi_plan(link),
+                wifi=None if problems else wifi_plan(link),
             )
         )
     guests = tuple(

@@ -9,6 +9,12 @@ from qemunet.topology.model import Link, Node, Topology
 from qemunet.topology.problems import Place, did_you_mean, shown
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, Keys
 
+_SETTLED = {
+    "device.Address": "hardware addresses follow from the names of node and interface; remove it",
+    "mac.Ssid": "the network's name is ssid=",
+}
+"""Attributes that the topology says in its own words."""
+
 
 def static_problem(known: Keys, name: str, text: str) -> str | None:
     """Say what is wrong with an attribute as far as the statement alone tells; None: nothing.
@@ -23,6 +29,8 @@ def static_problem(known: Keys, name: str, text: str) -> str | None:
             type_name, attribute = ns3_types.split_default(name)
             ns3_values.check_attribute(type_name, attribute, text, default=True)
             return None
+        if name in _SETTLED:
+            return _SETTLED[name]
         prefix, _, attribute = name.partition(".")
         types = known[f"{prefix}.X"].types
         return _problem(types, attribute, text) or None if types else None

@@ -15,6 +15,27 @@ from pathlib import Path
 from qemunet.topology.problems import did_you_mean, shown
 
 PREFIX = "ns3::"
+
+#: What an object is made of, and cannot be exchanged by an attribute once it is there.
+_STRUCTURE = frozenset(
+    f"ns3::Ptr< ns3::{name} >"
+    for name in (
+        *(
+            "Channel",
+            "Node",
+            "NetDevice",
+            "MobilityModel",
+            "WifiMac",
+            "WifiPhy",
+            "WifiRemoteStationManager",
+            "Txop",
+            "QosTxop",
+        ),
+        *("HtConfiguration", "VhtConfiguration", "HeConfiguration", "EhtConfiguration", "InterferenceHelper"),
+        *("WifiPhyStateHelper", "GcrManager"),
+    )
+)
+_CANNOT_BE_WRITTEN = frozenset(("Callback", "ObjectPtrContainer"))
 _SHOWN = 12
 
 
@@ -145,7 +166,9 @@ def find_attribute(type_name: str, name: str, *, default: bool = False) -> Attri
     usable = {
         key: row
         for key, row in attributes.items()
-        if (row.can_default if default else row.can_set) and row.kind not in ("Callback", "ObjectPtrContainer")
+        if (row.can_default if default else row.can_set)
+        and row.kind not in _CANNOT_BE_WRITTEN
+        and row.detail not in _STRUCTURE
     }
     if name in usable:
         return usable[name]

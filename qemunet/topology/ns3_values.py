@@ -131,7 +131,8 @@ def _time(text: str, detail: str) -> None:
 def _rate(text: str, detail: str) -> None:
     match = _QUANTITY.fullmatch(text)
     if match is None or match[2] not in ("", *_RATE_UNITS) or match[1].startswith("-"):
-        near = did_you_mean(match[2], _RATE_UNITS) if match and match[2] else ""
+        bits = [unit for unit in _RATE_UNITS if "B" not in unit]
+        near = did_you_mean(match[2], bits) if match and match[2] else ""
         raise ValueError(f"must be a rate such as 10Mbps{near}")
 
 

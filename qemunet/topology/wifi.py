@@ -66,6 +66,7 @@ def wifi_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
         if link.type == "wifi":
             yield from _mode_problems(link)
             yield from _rate_problems(link)
+            yield from _mtu_problems(link)
             yield from _bridge_problems(topology, link)
             yield from _height_problems(topology, link)
     for node in topology.nodes.values():
@@ -103,6 +104,17 @@ def _rate_problems(link: Link) -> Iterator[tuple[Place, str]]:
     if wifi_keys.STANDARDS[standard].high_throughput and manager in wifi_keys.LEGACY_MANAGERS:
         message = f"manager={ns3_types.short(manager, wifi_keys.MANAGER)} knows no rates of {standard}"
         yield link.place_of("manager"), f"{message}; use Ideal, MinstrelHt or ConstantRate"
+
+
+def _mtu_problems(link: Link) -> Iterator[tuple[Place, str]]:
+    """A default for any link may say one that only other types carry."""
+    for text in link.attributes.get("mtu", "1500").split("/"):
+        try:
+            wifi_keys.mtu_bytes(text)
+        except ValueError as error:
+            yield link.place_of("mtu"), f"mtu={text}: {error}"
+    if "mtu" in link.attributes and "device.Mtu" in link.attributes:
+        yield link.place_of("device.Mtu"), "device.Mtu is what mtu= says already; write one of the two"
 
 
 def _bridge_problems(topology: Topology, link: Link) -> Iterator[tuple[Place, str]]:
