@@ -54,7 +54,8 @@ def _describe(type_id: Any) -> dict[str, list[Any]]:
         kind = str(attribute.checker.GetValueTypeName()).removeprefix("ns3::")
         detail = str(attribute.checker.GetUnderlyingTypeInformation())
         kind = kind.split("<")[0].removesuffix("Value")
-        found[str(attribute.name)] = [kind, detail, int(attribute.flags)]
+        flags = int(attribute.flags) & (7 if attribute.accessor.HasSetter() else 5)
+        found[str(attribute.name)] = [kind, detail, flags]
     return dict(sorted(found.items()))
 
 

@@ -103,8 +103,6 @@ def _mobility_plan(node: Node, position: places.Vector) -> MobilityPlan:
         settings["Bounds"] = f"{left}|{right}|{lower}|{upper}"
         if known["Bounds"].kind == "Box":
             settings["Bounds"] += f"|{height}|{height}"
-    if "MinX" in known:
-        settings |= {"MinX": left, "MaxX": right, "MinY": lower, "MaxY": upper, "Z": height}
     allocator = None
     if model == places.RANDOM_WAYPOINT and "PositionAllocator" not in attributes:
         uniform = "ns3::UniformRandomVariable[Min={}|Max={}]"

@@ -20,15 +20,12 @@ RANDOM_WAYPOINT = "ns3::RandomWaypointMobilityModel"
 USUAL_AREA: Area = (0.0, 0.0, 100.0, 100.0)
 """In which random models move, made larger where their node begins outside."""
 
-#: Those that a program has to steer, or that need others.
+#: Those that a program has to steer, that need others, or that choose where they begin.
 _PROGRAMMED = frozenset(
     f"ns3::{name}MobilityModel"
     for name in (
-        "ConstantAcceleration",
-        "GeocentricConstantPosition",
-        "Hierarchical",
-        "RandomWalk2dOutdoor",
-        "Waypoint",
+        *("ConstantAcceleration", "GeocentricConstantPosition", "Hierarchical", "RandomWalk2dOutdoor"),
+        *("SteadyStateRandomWaypoint", "Waypoint"),
     )
 )
 

@@ -180,8 +180,12 @@ DevicePort::Receive(Ptr<NetDevice> /* device */,
                     uint16_t protocol,
                     const Address& source,
                     const Address& destination,
-                    NetDevice::PacketType /* type */)
+                    NetDevice::PacketType type)
 {
+    if (!m_anyName && type == NetDevice::PACKET_OTHERHOST)
+    {
+        return;
+    }
     FramePtr frame = FramePool::Get().Allocate();
     uint32_t payload = packet->GetSize();
     if (m_receiver == nullptr || payload + ETHERNET_HEADER_BYTES > FramePool::Get().GetCapacity())
