@@ -17,7 +17,18 @@ from qemunet import native
 from qemunet.errors import MissingRequirement
 
 #: In the order in which they depend on each other: what libqemunet-native.so needs.
-MODULES = ("core", "stats", "network", "bridge", "traffic-control", "internet", "csma", "tap-bridge")
+MODULES = (
+    "core",
+    "stats",
+    "network",
+    "bridge",
+    "traffic-control",
+    "internet",
+    "csma",
+    "tap-bridge",
+    "point-to-point",
+    "olsr",
+)
 
 
 def ns3_directory() -> Path:
@@ -77,6 +88,11 @@ def load() -> ctypes.PyDLL:
         "qemunet_add_wire": (u32, [u32, text, u32, text, u16, raw, raw]),
         "qemunet_add_csma": (u32, [u16, raw]),
         "qemunet_add_csma_end": (None, [u32, u32, text]),
+        "qemunet_add_point_to_point": (u32, [u32, text, u32, text, u16, raw, raw]),
+        "qemunet_add_point_to_point_door": (None, [u32, u32, u32, text, text]),
+        "qemunet_add_foreign": (u32, [u16]),
+        "qemunet_add_bridge": (u32, [u32]),
+        "qemunet_add_stack": (None, [u32, ctypes.c_int, ctypes.c_int, ctypes.c_int, u32, text]),
         "qemunet_add_door": (None, [u32, u32, u32]),
         "qemunet_add_tap": (None, [u32, u32, text]),
         "qemunet_device_count": (u32, [u32]),

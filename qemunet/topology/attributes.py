@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from qemunet.topology import ns3_types, ns3_values, places, wifi
 from qemunet.topology.model import Link, Node, Topology
 from qemunet.topology.problems import Place, did_you_mean, shown
-from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, Keys
+from qemunet.topology.registry import LINK_TYPES, Keys, keys_of
 
 _SETTLED = {
     "device.Address": "hardware addresses follow from the names of node and interface; remove it",
@@ -67,7 +67,7 @@ def _problem(types: tuple[str, ...], name: str, text: str) -> str:
 def attribute_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what is wrong with attributes of models that another key names."""
     for node in topology.nodes.values():
-        if "mobility.X" in NODE_TYPES[node.type].keys:
+        if "mobility.X" in keys_of(node.type):
             yield from _check(node, "mobility", (_mobility(node),))
     for link in topology.links.values():
         if link.type == "wifi":

@@ -41,6 +41,8 @@ class Defaults:
         if what.text not in known:
             near = did_you_mean(what.text, known)
             self._problems.add(what.place, f"{shown(what.text)} is no type of node or link{near}")
+        elif why_not := why_unusable(what.text):
+            self._problems.add(what.place, why_not)
         elif not is_available(what.text):
             self._problems.add(what.place, f"type {what.text} is not available in this version")
         else:
@@ -56,6 +58,11 @@ class Defaults:
             key: value for key, value in self._values.get(kind, {}).items() if key in known or is_attribute(known, key)
         }
         return {**general, **self._values.get(type_name, {}), **written}
+
+
+def why_unusable(type_name: str) -> str | None:
+    """Return why a type that another package brings cannot be used; None if it can, or is none of that kind."""
+    return next((types.why_not(type_name) for types in (NODE_TYPES, LINK_TYPES) if type_name in types), None)
 
 
 def is_available(type_name: str) -> bool:
@@ -145,6 +152,9 @@ class Nodes:
             if word.text in LINK_TYPES:
                 hint = f", it is a type of link; types of node are {', '.join(NODE_TYPES)}"
             self._problems.add(word.place, f"{shown(word.text)} is no type of node{hint}")
+            return False
+        if why_not := why_unusable(word.text):
+            self._problems.add(word.place, why_not)
             return False
         if not is_available(word.text):
             self._problems.add(word.place, f"node type {word.text} is not available in this version")

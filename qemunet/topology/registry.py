@@ -6,10 +6,12 @@ but this version cannot build is a row too, without parser, so that it is refuse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from qemunet.topology import keys, places, wifi_keys
+from qemunet.topology.plugins import AnyOf, Types
 from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
 
 
@@ -39,14 +41,21 @@ class NodeType:
     """A type of node.
 
     Attributes:
+        doc: What it is, in a sentence.
+        keys: What a statement may say of it, beside what every node has.
+        role: ``guest``: something runs behind it; ``host``: an ns-3 node with an Internet stack; ``router``: one that
+            also passes packets on; ``bridge``: an ns-3 node that joins its links into one segment.
         available: False for one that this version cannot build.
         unused: Keys that are accepted and mean nothing to it.
+        build: ``package.module:function`` that completes the ns-3 node, called as ``function(ns, node, attributes)``.
     """
 
     doc: str
     keys: Keys = field(default_factory=dict)
     available: bool = True
     unused: frozenset[str] = frozenset()
+    role: Literal["guest", "host", "router", "bridge"] = "guest"
+    build: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,13 @@ class LinkType:
     """A type of link or lan.
 
     Attributes:
+        doc: What it is, in a sentence.
+        keys: What a statement may say of it, beside what every link has.
         ends: How many it has at most; None is any number.
         tapbridge: Whether a guest can be joined to it by tapbridge; if not, the reason.
+        available: False for one that this version cannot build.
+        bridging: Whether a bridging guest or a bridge can be joined to it; if not, the reason.
+        build: ``package.module:function`` that makes it in ns-3, called as ``function(ns, nodes, addresses, attributes)``.
     """
 
     doc: str
@@ -63,6 +77,8 @@ class LinkType:
     ends: int | None = None
     tapbridge: bool | str = True
     available: bool = True
+    bridging: bool | str = True
+    build: str | None = None
 
 
 def _later(kind: str, doc: str) -> Key:
@@ -76,8 +92,7 @@ def _attributes(of: str, *types: str) -> Key:
 _ATTACH = Key("native or tapbridge", "How a guest is joined to the simulation.", keys.one_of("native", "tapbridge"))
 _PCAP = _later("yes or no", "Record frames.")
 
-_NODE_KEYS: Keys = {
-    "attach": _ATTACH,
+_STACK_KEYS: Keys = {
     "pcap": _PCAP,
     "position": Key("x,y or x,y,z in metres", "Where it stands.", places.position_m),
     "step": Key("x,y or x,y,z in metres", "From one node of a range to the next; A/B: for each range.", places.steps_m),
@@ -87,6 +102,8 @@ _NODE_KEYS: Keys = {
     "mobility.X": _attributes("its mobility model"),
     "label": _later("text", "What a drawing calls it."),
 }
+
+_NODE_KEYS: Keys = {"attach": _ATTACH, **_STACK_KEYS}
 
 _QEMU_KEYS: Keys = {
     "image": Key("name", "Guest image; tiny where neither kernel nor drive is given.", keys.image),
@@ -188,16 +205,27 @@ _WIFI_KEYS: Keys = {
     **_LINK_KEYS,
 }
 
-NODE_TYPES: Mapping[str, NodeType] = {
-    "qemu": NodeType("A QEMU machine.", _QEMU_KEYS),
-    "container": NodeType("Namespaces on the host's kernel.", _CONTAINER_KEYS, unused=_MACHINE_KEYS),
-    "host": NodeType("A ns-3 node with an Internet stack.", available=False),
-    "router": NodeType("A ns-3 node with static routes.", available=False),
-    "olsr": NodeType("A ns-3 router running OLSR.", available=False),
-    "bridge": NodeType("A ns-3 bridge.", available=False),
+_P2P_KEYS: Keys = {
+    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
+    "delay": Key("time", "Propagation delay; 0 where nothing is said.", keys.one_delay),
+    "loss": Key("share, A/B", "Packets lost.", keys.both(parse_share)),
+    "queue": Key("packets, A/B", "Packets that may wait; 1000 where nothing is said.", keys.both(keys.queue_frames)),
+    "mtu": Key("bytes, A/B", "MTU of the ends; 1500 where nothing is said.", keys.both(keys.mtu_bytes)),
+    "device.X": _attributes("its devices", "ns3::PointToPointNetDevice"),
+    "channel.X": _attributes("its channel", "ns3::PointToPointChannel"),
+    **_LINK_KEYS,
 }
 
-LINK_TYPES: Mapping[str, LinkType] = {
+_BUILT_IN_NODE_TYPES: Mapping[str, NodeType] = {
+    "qemu": NodeType("A QEMU machine.", _QEMU_KEYS),
+    "container": NodeType("Namespaces on the host's kernel.", _CONTAINER_KEYS, unused=_MACHINE_KEYS),
+    "host": NodeType("An ns-3 node with an Internet stack.", _STACK_KEYS, role="host"),
+    "router": NodeType("An ns-3 node that passes packets on, by static routes.", _STACK_KEYS, role="router"),
+    "olsr": NodeType("An ns-3 router running OLSR that announces its other subnets.", _STACK_KEYS, role="router"),
+    "bridge": NodeType("An ns-3 bridge.", _STACK_KEYS, role="bridge"),
+}
+
+_BUILT_IN_LINK_TYPES: Mapping[str, LinkType] = {
     "wire": LinkType(
         "A cable with impairments per direction.",
         _WIRE_KEYS,
@@ -205,16 +233,30 @@ LINK_TYPES: Mapping[str, LinkType] = {
         tapbridge="a wire takes frames from native doors only; use link type csma or attach=native",
     ),
     "csma": LinkType("ns-3's CSMA channel, a shared Ethernet.", _CSMA_KEYS),
-    "p2p": LinkType("ns-3's point-to-point channel.", ends=2, available=False),
+    "p2p": LinkType(
+        "ns-3's point-to-point channel: IPv4 and IPv6 only.",
+        _P2P_KEYS,
+        ends=2,
+        tapbridge="a p2p link has no Ethernet for a TapBridge to join; use attach=native, or link type csma",
+        bridging="a p2p link carries packets without Ethernet addresses, which a bridge cannot pass on; "
+        "use link type wire or csma, or remove the bridge",
+    ),
     "wifi": LinkType("ns-3's Wi-Fi: ad hoc, or an access point and stations.", _WIFI_KEYS),
 }
+
+NODE_TYPES = Types("node", NodeType, _BUILT_IN_NODE_TYPES)
+LINK_TYPES = Types("link", LinkType, _BUILT_IN_LINK_TYPES)
 
 OPTIONS: Keys = {
     "attach": _ATTACH,
     "simulator": Key("qemunet or ns3", "ns3: its own real-time simulator.", keys.one_of("qemunet", "ns3")),
     "ipv6": Key("network", "Block from which every segment takes a /64.", keys.ipv6_block),
     "seed": Key("number", "Seed of a run that is given none.", keys.seed),
-    "routing": Key("none", "none: routes are the guests' affair.", keys.routing),
+    "routing": Key(
+        "static or none",
+        "static: routes of least delay are filled in everywhere; none: they are the guests' affair.",
+        keys.one_of("static", "none"),
+    ),
     "lag_p99": Key("time", "99 % of the events may run so late.", parse_time_ns),
     "lag_max": Key("time", "No event may run later.", parse_time_ns),
     "door_drops": Key("share", "Share of frames that the doors may drop.", parse_share),
@@ -223,19 +265,26 @@ OPTIONS: Keys = {
     "ns3::X": Key("as ns-3 takes it", "Default of any ns-3 attribute, as ns3::TYPE::ATTRIBUTE.", keys.anything),
 }
 
-TYPE_NAMES = frozenset(NODE_TYPES) | frozenset(LINK_TYPES)
+TYPE_NAMES: Container[str] = AnyOf(NODE_TYPES, LINK_TYPES)
 """Reserved: no node may have such a name."""
 
 
 def keys_of(what: str) -> Keys:
     """Keys of a node type, a link type, or of all node (``node``) or link types (``link``)."""
-    types: Mapping[str, NodeType | LinkType] = {**NODE_TYPES, **LINK_TYPES}
-    if what in types:
-        return types[what].keys
-    merged: dict[str, Key] = {}
-    for one in (NODE_TYPES if what == "node" else LINK_TYPES).values():
-        for key, row in one.keys.items():
-            # Which attributes there are depends on the type: a default for any type has none of one type's.
-            if not row.types:
-                merged.setdefault(key, row)
-    return merged
+    if what in ("node", "link"):
+        merged: dict[str, Key] = {}
+        for one in (NODE_TYPES if what == "node" else LINK_TYPES).loadable():
+            for key, row in keys_of_type(one).items():
+                # Which attributes there are depends on the type: a default for any type has none of one type's.
+                if not row.types:
+                    merged.setdefault(key, row)
+        return merged
+    return keys_of_type(NODE_TYPES[what] if what in NODE_TYPES else LINK_TYPES[what])
+
+
+def keys_of_type(one: NodeType | LinkType) -> Keys:
+    """Keys of a type; those that a type of somebody else says nothing of are what all have."""
+    if one.build is None:
+        return one.keys
+    usual = {**_LINK_KEYS, "mtu": _CSMA_KEYS["mtu"]} if isinstance(one, LinkType) else _STACK_KEYS
+    return {**usual, **one.keys}

@@ -93,7 +93,8 @@ def _where_attributes(name: str) -> str:
     if name.startswith("ns3::"):
         return "defaults of ns-3 are options: option ns3::TYPE::ATTRIBUTE="
     prefix = name.partition(".")[0]
-    types = [other for other, link_type in LINK_TYPES.items() if f"{prefix}.X" in link_type.keys]
+    usable = [other for other in LINK_TYPES if LINK_TYPES.why_not(other) is None]
+    types = [other for other in usable if f"{prefix}.X" in LINK_TYPES[other].keys]
     return f"write it for a link of type {', '.join(types)}, or a default of one type"
 
 
@@ -114,7 +115,8 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
 
 def _remedy(name: str, known: Keys) -> str:
     near = did_you_mean(name, known)
-    others = [other for other, link_type in LINK_TYPES.items() if name in link_type.keys]
+    usable = [other for other in LINK_TYPES if LINK_TYPES.why_not(other) is None]
+    others = [other for other in usable if name in LINK_TYPES[other].keys]
     if others and all(known is not LINK_TYPES[other].keys for other in others):
         return f"; type {others[0]} has it{near and ', or' + near[1:]}"
     return near or f"; it has {', '.join(key for key, row in known.items() if row.parse)}"

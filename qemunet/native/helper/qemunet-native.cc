@@ -20,7 +20,6 @@
 #include <memory>
 
 using ns3::qemunet::ControlServer;
-using ns3::qemunet::CurrentNetwork;
 using ns3::qemunet::Impairments;
 using ns3::qemunet::Network;
 
@@ -29,13 +28,20 @@ namespace
 
 std::unique_ptr<Network> g_network; //!< The network of this process.
 
+/** @returns The network, which must have been opened. */
+Network&
+GetNetwork()
+{
+    NS_ABORT_MSG_UNLESS(g_network, "qemunet_open() comes first");
+    return *g_network;
+}
+
 } // namespace
 
 Network&
 ns3::qemunet::CurrentNetwork()
 {
-    NS_ABORT_MSG_UNLESS(g_network, "qemunet_open() comes first");
-    return *g_network;
+    return GetNetwork();
 }
 
 #define QEMUNET_API extern "C" __attribute__((visibility("default")))
@@ -50,7 +56,7 @@ qemunet_open(const char* simulator, uint32_t seed, int checksums)
 QEMUNET_API uint32_t
 qemunet_add_node(const char* name)
 {
-    return CurrentNetwork().AddNode(name);
+    return GetNetwork().AddNode(name);
 }
 
 QEMUNET_API uint32_t
@@ -62,31 +68,69 @@ qemunet_add_wire(uint32_t nodeA,
                  const Impairments* there,
                  const Impairments* back)
 {
-    return CurrentNetwork().AddWire({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
+    return GetNetwork().AddWire({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
 }
 
 QEMUNET_API uint32_t
 qemunet_add_csma(uint16_t mtu, const Impairments* impairments)
 {
-    return CurrentNetwork().AddCsma(mtu, *impairments);
+    return GetNetwork().AddCsma(mtu, *impairments);
 }
 
 QEMUNET_API void
 qemunet_add_csma_end(uint32_t link, uint32_t node, const char* address)
 {
-    CurrentNetwork().AddCsmaEnd(link, node, address);
+    GetNetwork().AddCsmaEnd(link, node, address);
+}
+
+QEMUNET_API uint32_t
+qemunet_add_point_to_point(uint32_t nodeA,
+                           const char* addressA,
+                           uint32_t nodeB,
+                           const char* addressB,
+                           uint16_t mtu,
+                           const Impairments* there,
+                           const Impairments* back)
+{
+    return GetNetwork().AddPointToPoint({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
+}
+
+QEMUNET_API void
+qemunet_add_point_to_point_door(
+    uint32_t number, uint32_t link, uint32_t end, const char* addressA, const char* addressB)
+{
+    GetNetwork().AddPointToPointDoor(number, link, end, {addressA, addressB});
+}
+
+QEMUNET_API uint32_t
+qemunet_add_foreign(uint16_t mtu)
+{
+    return GetNetwork().AddForeign(mtu);
+}
+
+QEMUNET_API uint32_t
+qemunet_add_bridge(uint32_t node)
+{
+    return GetNetwork().AddBridge(node);
+}
+
+QEMUNET_API void
+qemunet_add_stack(
+    uint32_t node, int forwards, int ipv6, int olsr, uint32_t hopLimit, const char* configuration)
+{
+    GetNetwork().AddStack(node, {forwards != 0, ipv6 != 0, olsr != 0, hopLimit}, configuration);
 }
 
 QEMUNET_API void
 qemunet_add_door(uint32_t number, uint32_t node, uint32_t device)
 {
-    CurrentNetwork().AddDoor(number, node, device);
+    GetNetwork().AddDoor(number, node, device);
 }
 
 QEMUNET_API void
 qemunet_add_tap(uint32_t node, uint32_t device, const char* tap)
 {
-    CurrentNetwork().AddTap(node, device, tap);
+    GetNetwork().AddTap(node, device, tap);
 }
 
 /** @returns Number of devices of a node; the next one gets this index. */
@@ -117,7 +161,7 @@ qemunet_was_demoted()
 QEMUNET_API int64_t
 qemunet_run(int controlFd)
 {
-    auto id = ControlServer(CurrentNetwork(), controlFd).Run();
+    auto id = ControlServer(GetNetwork(), controlFd).Run();
     return id ? static_cast<int64_t>(*id) : -1;
 }
 

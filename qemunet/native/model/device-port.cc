@@ -3,10 +3,11 @@
  */
 #include "device-port.h"
 
+#include "length-field.h"
+
 #include "ns3/mac48-address.h"
 #include "ns3/packet.h"
 #include "ns3/simulator.h"
-#include "ns3/tag.h"
 
 #include <utility>
 
@@ -16,73 +17,8 @@ namespace ns3::qemunet
 namespace
 {
 
-/** EtherType for local experiments (IEEE 802): stands for a length field while a frame crosses an
- * ns-3 device. */
-constexpr uint16_t ETHERTYPE_LOCAL = 0x88b5;
-
 /** Frames that may wait for Release(); what is more is the device's to drop. */
 constexpr size_t HELD_FRAMES = 64;
-
-/** The true length field of a frame. */
-class LengthFieldTag : public Tag
-{
-  public:
-    LengthFieldTag() = default;
-
-    /**
-     * @param field What stands where an EtherType would.
-     */
-    explicit LengthFieldTag(uint16_t field)
-        : m_field(field)
-    {
-    }
-
-    /** @returns The TypeId. */
-    static TypeId GetTypeId()
-    {
-        static TypeId tid = TypeId("ns3::qemunet::LengthFieldTag")
-                                .SetParent<Tag>()
-                                .SetGroupName("Qemunet")
-                                .AddConstructor<LengthFieldTag>();
-        return tid;
-    }
-
-    /** @returns What stands where an EtherType would. */
-    uint16_t GetField() const
-    {
-        return m_field;
-    }
-
-    TypeId GetInstanceTypeId() const override
-    {
-        return GetTypeId();
-    }
-
-    uint32_t GetSerializedSize() const override
-    {
-        return 2;
-    }
-
-    void Serialize(TagBuffer i) const override
-    {
-        i.WriteU16(m_field);
-    }
-
-    void Deserialize(TagBuffer i) override
-    {
-        m_field = i.ReadU16();
-    }
-
-    void Print(std::ostream& os) const override
-    {
-        os << "length=" << m_field;
-    }
-
-  private:
-    uint16_t m_field{0}; //!< The field.
-};
-
-NS_OBJECT_ENSURE_REGISTERED(LengthFieldTag);
 
 } // namespace
 
@@ -147,11 +83,7 @@ DevicePort::PutFrame(FramePtr frame)
     auto field = static_cast<uint16_t>(frame->data[12] << 8 | frame->data[13]);
     auto packet =
         Create<Packet>(frame->data + ETHERNET_HEADER_BYTES, frame->size - ETHERNET_HEADER_BYTES);
-    if (field < ETHERTYPE_MIN)
-    {
-        packet->AddPacketTag(LengthFieldTag(field));
-        field = ETHERTYPE_LOCAL;
-    }
+    field = HideLengthField(packet, field);
     if (m_anyName)
     {
         m_device->SendFrom(packet, source, destination, field);
@@ -192,11 +124,7 @@ DevicePort::Receive(Ptr<NetDevice> /* device */,
     {
         return;
     }
-    LengthFieldTag tag;
-    if (protocol == ETHERTYPE_LOCAL && packet->PeekPacketTag(tag))
-    {
-        protocol = tag.GetField();
-    }
+    protocol = GetTypeField(packet, protocol);
     Mac48Address::ConvertFrom(destination).CopyTo(frame->data);
     Mac48Address::ConvertFrom(source).CopyTo(frame->data + 6);
     frame->data[12] = static_cast<uint8_t>(protocol >> 8);

@@ -19,12 +19,10 @@ namespace ns3::qemunet
 /**
  * Joins raw frames to any NetDevice with addresses as Ethernet has.
  *
- * Frames keep the guest's addresses and EtherType. A device that cannot send in another's name
- * (Wi-Fi, unless it is an access point) would send every frame in its own, so it carries only those
- * of the guest that has its address, and brings only those to that guest or to a group. Where the
- * type field is a length (IEEE 802.3, spanning tree for one), ns-3's devices would take the LLC
- * header for their own, or abort: such a frame crosses with the EtherType for local experiments,
- * its true field in a packet tag, and is put together again at the far port.
+ * Frames keep the guest's addresses and EtherType; for those with a length in its place see
+ * length-field.h. A device that cannot send in another's name (Wi-Fi, unless it is an access point)
+ * would send every frame in its own, so it carries only those of the guest that has its address,
+ * and brings only those to that guest or to a group.
  */
 class DevicePort : public FrameSink
 {
