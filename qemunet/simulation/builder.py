@@ -7,8 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qemunet.plan.model import EndPlan, Impairments, LinkPlan, SimulationPlan
+from qemunet.plan.model import (
+    EndPlan,
+    Impairments,
+    LinkPlan,
+    MobilityPlan,
+    ModelPlan,
+    SimulationPlan,
+    StackInterfacePlan,
+    StackPlan,
+    WifiPlan,
+)
 from qemunet.simulation.messages import pack_impairments
+from qemunet.simulation.ns3_objects import set_defaults, set_link
+from qemunet.simulation.stacks import add_stack
 
 
 @dataclass(frozen=True)
@@ -34,32 +46,76 @@ def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
                 **link,
                 "ends": tuple(EndPlan(**end) for end in link["ends"]),
                 "impairments": tuple(Impairments(**impairments) for impairments in link["impairments"]),
+                "wifi": None if link["wifi"] is None else _wifi_from_json(link["wifi"]),
             }
         )
         for link in data["links"]
     )
-    return SimulationPlan(data["simulator"], data["seed"], tuple(data["nodes"]), links)
+    stacks = tuple(
+        StackPlan(**{**stack, "interfaces": tuple(StackInterfacePlan(**each) for each in stack["interfaces"])})
+        for stack in data["stacks"]
+    )
+    return SimulationPlan(
+        data["simulator"],
+        data["seed"],
+        tuple(data["nodes"]),
+        links,
+        stacks,
+        mobility=tuple(_mobility_from_json(each) for each in data["mobility"]),
+        defaults=data["defaults"],
+        modules=tuple(data["modules"]),
+    )
 
 
-def build(library: ctypes.PyDLL, plan: SimulationPlan, *, checksums: bool) -> BuiltNetwork:
+def _wifi_from_json(data: Mapping[str, Any]) -> WifiPlan:
+    models = {key: ModelPlan(**data[key]) for key in ("manager", "delay")}
+    return WifiPlan(**{**data, **models, "losses": tuple(ModelPlan(**loss) for loss in data["losses"])})
+
+
+def _mobility_from_json(data: Mapping[str, Any]) -> MobilityPlan:
+    models = {key: None if data[key] is None else ModelPlan(**data[key]) for key in ("model", "allocator")}
+    return MobilityPlan(**{**data, **models})
+
+
+def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool) -> BuiltNetwork:
     """Build everything in the plan. Node ids and link numbers follow its order.
 
     Args:
         library: The native library.
         plan: What to build.
-        checksums: ns-3 computes IP and TCP checksums: needed where its own stacks talk to guests.
+        extended: An experiment adds to it.
+
+    Raises:
+        ForeignTypeError: a type that another package brings could not be built.
     """
+    # ns-3 computes IP and TCP checksums only where its own stacks talk to guests.
+    checksums = extended or bool(plan.stacks)
     # ns-3 refuses seed 0 and takes 32 bits.
     library.qemunet_open(plan.simulator.encode(), plan.seed % (2**32 - 1) + 1, int(checksums))
     nodes = {name: int(library.qemunet_add_node(name.encode())) for name in plan.nodes}
     devices: dict[str, tuple[int, int]] = {}
+    radio = None
+    if plan.mobility or any(link.type == "wifi" for link in plan.links):
+        from qemunet.simulation.wifi import WifiBuilder  # only here: it brings more of ns-3 in
+
+        radio = WifiBuilder(library)
+    set_defaults(library, plan)
+    for mobility in plan.mobility:
+        if radio is not None:
+            radio.place(nodes[mobility.node], mobility)
     for link in plan.links:
-        if link.type == "wire":
-            _add_wire(library, link, nodes, devices)
-        elif link.type == "csma":
-            _add_csma(library, link, nodes, devices)
+        if link.build is not None:
+            # Imported here: this is what brings cppyy in.
+            from qemunet.simulation.foreign import add_foreign_link
+
+            add_foreign_link(library, link, nodes, devices)
+        elif link.type == "wifi" and radio is not None:
+            radio.add(link, nodes, devices)
         else:
-            raise ValueError(f"link {link.name}: type {link.type} is neither wire nor csma")
+            _ADD[link.type](library, link, nodes, devices)
+        set_link(library, link, devices)
+    for stack in plan.stacks:
+        add_stack(library, stack, nodes[stack.node], devices)
     links = {link.name: f"{link.ends[0].node}:{link.ends[0].interface}" for link in plan.links}
     return BuiltNetwork(nodes, devices, links)
 
@@ -101,6 +157,30 @@ def _add_csma(
             library.qemunet_add_door(end.door, *devices[f"{end.node}:{end.interface}"])
         elif end.tap is not None:
             library.qemunet_add_tap(*devices[f"{end.node}:{end.interface}"], end.tap.encode())
+
+
+def _add_point_to_point(
+    library: ctypes.PyDLL, link: LinkPlan, nodes: Mapping[str, int], devices: dict[str, tuple[int, int]]
+) -> None:
+    first, second = link.ends
+    there, back = link.impairments
+    for end in link.ends:
+        devices[f"{end.node}:{end.interface}"] = (nodes[end.node], int(library.qemunet_device_count(nodes[end.node])))
+    number = library.qemunet_add_point_to_point(
+        nodes[first.node],
+        _device_address(first),
+        nodes[second.node],
+        _device_address(second),
+        link.mtu,
+        pack_impairments(there),
+        pack_impairments(back),
+    )
+    for index, end in enumerate(link.ends):
+        if end.door is not None:
+            library.qemunet_add_point_to_point_door(end.door, number, index, first.mac.encode(), second.mac.encode())
+
+
+_ADD = {"wire": _add_wire, "csma": _add_csma, "p2p": _add_point_to_point}
 
 
 def _device_address(end: EndPlan) -> bytes:

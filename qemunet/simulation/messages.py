@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from qemunet.plan.model import Impairments
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 32768
 
 
@@ -53,7 +53,7 @@ _FIRED_CONSOLE = struct.Struct("<Iiq")
 _LAG = struct.Struct("<7Q")
 _PAGE = struct.Struct("<I")
 _DOOR = struct.Struct("<II7Q")
-_LINK = struct.Struct("<II10Q")
+_LINK = struct.Struct("<II11Q")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class DoorCounters:
 
 @dataclass(frozen=True)
 class LinkCounters:
-    """What passed one direction of a wire, or a whole csma channel, since time 0."""
+    """What passed one direction of a wire or p2p link, or a whole csma channel, since time 0."""
 
     sent_frames: int
     sent_bytes: int
@@ -108,6 +108,7 @@ class LinkCounters:
     dropped_loss: int
     dropped_oversize: int
     dropped_collision: int
+    dropped_protocol: int
     duplicated: int
     reordered: int
 

@@ -39,7 +39,12 @@ def main() -> int:
     layer = "simulation"
     try:
         library = load()
-        built = build(library, plan_from_json(config["plan"]), checksums=config["extend"] is not None)
+        plan = plan_from_json(config["plan"])
+        built = build(library, plan, extended=config["extend"] is not None)
+        if any(stack.build is not None for stack in plan.stacks):
+            from qemunet.simulation.foreign import complete_nodes
+
+            complete_nodes(plan, built.nodes)
         extension = None
         if config["extend"] is not None:
             layer = "experiment"

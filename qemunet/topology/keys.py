@@ -138,11 +138,6 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-def routing(text: str) -> str:
-    """Who makes the routes."""
-    return one_of("static", "none")(text)
-
-
 def word(text: str) -> str:
     """A name as QEMU takes it, with options after commas (``max,pauth=off``)."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.,=:+-]*", text):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qemunet.topology.problems import Place
+from qemunet.topology.registry import NODE_TYPES
 
 if TYPE_CHECKING:
     import networkx
@@ -18,7 +19,7 @@ class Node:
 
     Attributes:
         name: Unique in the topology; a guest's hostname.
-        type: ``qemu`` or ``container``.
+        type: Name of a node type: ``qemu``, ``container``, ``host``, ``router``, ``olsr``, ``bridge`` or another package's.
         attributes: Its keys as text, those of ``default`` statements included.
         place: Where it is written.
         places: Where each of its keys is written.
@@ -33,7 +34,17 @@ class Node:
     @property
     def bridges(self) -> bool:
         """Whether it joins all its interfaces into one segment."""
-        return self.attributes.get("bridge") == "yes"
+        return self.attributes.get("bridge") == "yes" or self.role == "bridge"
+
+    @property
+    def role(self) -> str:
+        """What its type makes of it: ``guest``, ``host``, ``router`` or ``bridge``."""
+        return NODE_TYPES[self.type].role
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether something runs behind it that frames pass to and from through doors."""
+        return self.role == "guest"
 
     def place_of(self, key: str) -> Place:
         """Where a key is written, or the node where it is not."""
@@ -66,7 +77,7 @@ class Link:
 
     Attributes:
         name: Unique among links and lans.
-        type: ``wire`` or ``csma``.
+        type: Name of a link type: ``wire``, ``csma``, ``p2p`` or another package's.
         ends: In order of the source; two (a Lan: any number from one).
         attributes: Its keys as text, those of ``default`` statements included.
         segment: Number of its segment; links and lans of one segment share subnets.

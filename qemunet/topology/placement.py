@@ -8,6 +8,7 @@ from qemunet.topology import keys
 from qemunet.topology.model import Link, Topology
 from qemunet.topology.problems import Place
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES
+from qemunet.topology.wifi import wifi_problems, wifi_warnings
 from qemunet.units import format_time_ns, parse_rate_bps
 
 _ETHERNET_HEADER_BYTES = 14
@@ -17,14 +18,20 @@ _USUAL_MTU = 1500
 def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what cannot be built, with the remedy."""
     yield from _login_problems(topology)
+    yield from wifi_problems(topology)
     stock = topology.options.get("simulator") == "ns3"
     for link in topology.links.values():
-        why_not = LINK_TYPES[link.type].tapbridge
+        tapbridge, bridging = LINK_TYPES[link.type].tapbridge, LINK_TYPES[link.type].bridging
         for end in link.ends:
+            node = topology.nodes[end.node]
+            if node.bridges and isinstance(bridging, str):
+                what = f"guest {node.name} has bridge=yes" if node.is_guest else f"{node.name} is a {node.type}"
+                yield end.place, f"{link.type} {link.name}: {what}, but {bridging}"
+            if not node.is_guest:
+                continue
             attach = topology.attach_of(end.node)
-            if attach == "tapbridge" and isinstance(why_not, str):
-                place = end.place
-                yield place, f"{link.type} {link.name}: guest {end.node} has attach=tapbridge, but {why_not}"
+            if attach == "tapbridge" and isinstance(tapbridge, str):
+                yield end.place, f"{link.type} {link.name}: guest {end.node} has attach=tapbridge, but {tapbridge}"
             elif attach == "native" and stock:
                 message = "simulator=ns3 has no native doors; use attach=tapbridge with it, or simulator=qemunet"
                 yield end.place, f"{link.type} {link.name}: guest {end.node} has attach=native, but {message}"
@@ -43,6 +50,7 @@ def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
 
 def placement_warnings(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what is allowed but seldom meant."""
+    yield from wifi_warnings(topology)
     for link in topology.links.values():
         if link.type == "csma":
             yield from _busy_channel(link)

@@ -8,6 +8,7 @@ from ipaddress import IPv6Network
 from qemunet.errors import TopologyError
 from qemunet.topology import keys
 from qemunet.topology.addresses import Addresser
+from qemunet.topology.attributes import attribute_problems
 from qemunet.topology.lexer import Statement, split_statements
 from qemunet.topology.links import SHAPES, Links, WrittenLink, mac_of, name_interfaces, name_links
 from qemunet.topology.model import End, Lan, Link, Topology
@@ -109,6 +110,8 @@ def assemble(
         warnings=tuple(f"{place}: {message}" for place, message in sorted(warnings)[:_MOST_WARNINGS]),
         option_places={key: value.place for key, value in options.items()},
     )
+    for place, message in attribute_problems(topology):
+        problems.add(place, message)
     if problems:  # what the plan would refuse is said now too: every mistake at once
         for place, message in placement_problems(topology):
             problems.add(place, message)

@@ -27,6 +27,16 @@ mesh n[01-${N}]x2 wire rate=1kbps/2kbps delay=uniform(1ms, (2) ms)/1ms loss=0.5/
 link a n01x1 \\
     name=one delay=1ms subnet=none reorder=1%
 """
+WIFI = """\
+option ns3::WifiRemoteStationManager::RtsCtsThreshold=100 attach=tapbridge
+default wifi standard=80211n-5GHz phy.TxPowerStart=16 manager=MinstrelHt
+node a container position=0,0,1.5 mobility=RandomWalk2d mobility.Bounds=-5|5|-5|5 area=-5,-5,5,5
+node s[1-2]x[1-2] container position=1,2 step=1,0/0,1 velocity=1,-0.5
+lan air wifi a s[1-2]x[1-2] mode=infrastructure ap=a ssid=x range=100 propagation=OkumuraHata
+link a s1x1 wifi rate=6Mbps standard=80211g mac.FrameRetryLimit=3 propagation.Exponent=2 mtu=1200
+link a s1x2 csma device.ReceiveErrorModel=ns3::RateErrorModel[ErrorRate=0.1|ErrorUnit=ERROR_UNIT_PACKET]
+link a s2x1 csma channel.DataRate=1Mbps device.Mtu=1400
+"""
 YAML = """\
 # c
 parameters: {N: 3, rate: '10Mbps', "kind": qemu}
@@ -74,7 +84,7 @@ def seeds() -> dict[str, list[str]]:
     )
     written = {suffix: write_topology(small, format=suffix) for suffix in ("yaml", "json", "graphml")}
     return {
-        "txt": [*texts, TEXT],
+        "txt": [*texts, TEXT, WIFI],
         "yaml": [YAML, written["yaml"]],
         "json": [FOREIGN_JSON, written["json"]],
         "graphml": [HOSTILE_XML, written["graphml"]],

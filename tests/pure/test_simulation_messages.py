@@ -58,9 +58,9 @@ def test_fired(at_ns: int, late: bool, consoles: list[tuple[int, int, int]]) -> 
 def test_counters() -> None:
     doors = messages.unpack_doors(struct.pack("<I", 1) + struct.pack("<II7Q", 3, 0, *range(7)))
     assert doors == {3: messages.DoorCounters(0, 1, 2, 3, 4, 5, 6)}
-    links = messages.unpack_links(struct.pack("<I", 1) + struct.pack("<II10Q", 2, 1, *range(10)))
+    links = messages.unpack_links(struct.pack("<I", 1) + struct.pack("<II11Q", 2, 1, *range(11)))
     assert links[2, 1].sent_frames == 0
-    assert links[2, 1].reordered == 9
+    assert links[2, 1].reordered == 10
 
 
 def test_a_plan_survives_json() -> None:

@@ -152,18 +152,9 @@ def test_links(text: str, place: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("node x router", "node type router"),
-        ("node x[1-3] olsr position=0,0 step=50,0", "node type olsr"),
-        ("node x host\nlink x a", "node type host"),
-        ("node x bridge", "node type bridge"),
         ("node x qemu pcap=yes", "key pcap of type qemu"),
         ("node x qemu snapshot=no", "key snapshot of type qemu"),
-        ("link a b p2p rate=1Mbps", "link type p2p"),
-        ("lan air wifi a b standard=80211g", "link type wifi"),
         ("link a b wire delay=normal(mean=12.6ms, p99=26.1ms, min=1ms)/5ms", "delay distribution normal(...)"),
-        ("link a b csma device.X=1", "'device.X'"),
-        ("option ns3::WifiMac::X=1", "'ns3::WifiMac::X'"),
-        ("default router attach=native", "type router"),
         ("at 3s crash a", "statement at"),
     ],
 )

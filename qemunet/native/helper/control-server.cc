@@ -357,6 +357,21 @@ ControlServer::SendCounters(uint32_t id)
             links.push_back({number, 0, link.watch->GetCounters()});
             continue;
         }
+        if (link.medium)
+        {
+            links.push_back({number, 0, link.medium->GetCounters()});
+            continue;
+        }
+        if (link.pointToPoint)
+        {
+            links.push_back({number, 0, link.pointToPoint->GetCounters(0)});
+            links.push_back({number, 1, link.pointToPoint->GetCounters(1)});
+            continue;
+        }
+        if (!link.wire)
+        {
+            continue;
+        }
         links.push_back({number, 0, link.wire->GetDirection(0).GetCounters()});
         links.push_back({number, 1, link.wire->GetDirection(1).GetCounters()});
     }

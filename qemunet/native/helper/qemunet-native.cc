@@ -38,6 +38,12 @@ GetNetwork()
 
 } // namespace
 
+Network&
+ns3::qemunet::CurrentNetwork()
+{
+    return GetNetwork();
+}
+
 #define QEMUNET_API extern "C" __attribute__((visibility("default")))
 
 QEMUNET_API void
@@ -75,6 +81,44 @@ QEMUNET_API void
 qemunet_add_csma_end(uint32_t link, uint32_t node, const char* address)
 {
     GetNetwork().AddCsmaEnd(link, node, address);
+}
+
+QEMUNET_API uint32_t
+qemunet_add_point_to_point(uint32_t nodeA,
+                           const char* addressA,
+                           uint32_t nodeB,
+                           const char* addressB,
+                           uint16_t mtu,
+                           const Impairments* there,
+                           const Impairments* back)
+{
+    return GetNetwork().AddPointToPoint({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
+}
+
+QEMUNET_API void
+qemunet_add_point_to_point_door(
+    uint32_t number, uint32_t link, uint32_t end, const char* addressA, const char* addressB)
+{
+    GetNetwork().AddPointToPointDoor(number, link, end, {addressA, addressB});
+}
+
+QEMUNET_API uint32_t
+qemunet_add_foreign(uint16_t mtu)
+{
+    return GetNetwork().AddForeign(mtu);
+}
+
+QEMUNET_API uint32_t
+qemunet_add_bridge(uint32_t node)
+{
+    return GetNetwork().AddBridge(node);
+}
+
+QEMUNET_API void
+qemunet_add_stack(
+    uint32_t node, int forwards, int ipv6, int olsr, uint32_t hopLimit, const char* configuration)
+{
+    GetNetwork().AddStack(node, {forwards != 0, ipv6 != 0, olsr != 0, hopLimit}, configuration);
 }
 
 QEMUNET_API void

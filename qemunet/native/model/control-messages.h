@@ -26,7 +26,7 @@ static_assert(std::endian::native == std::endian::little,
               "messages are written as they lie in memory");
 
 /** Changes with every change of a layout. */
-constexpr uint16_t CONTROL_VERSION = 1;
+constexpr uint16_t CONTROL_VERSION = 2;
 /** The longest message. */
 constexpr uint32_t CONTROL_MAX_BYTES = 32768;
 
@@ -145,7 +145,7 @@ struct [[gnu::packed]] ErrorBody
 };
 
 static_assert(sizeof(DoorEntry) == 8 + 7 * 8);
-static_assert(sizeof(LinkEntry) == 8 + 10 * 8);
+static_assert(sizeof(LinkEntry) == 8 + 11 * 8);
 
 } // namespace ns3::qemunet
 

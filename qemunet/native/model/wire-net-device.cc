@@ -3,6 +3,7 @@
  */
 #include "wire-net-device.h"
 
+#include "length-field.h"
 #include "wire-channel.h"
 
 #include "ns3/node.h"
@@ -104,9 +105,10 @@ WireNetDevice::Receive(FramePtr frame)
     Mac48Address source;
     destination.CopyFrom(frame->data);
     source.CopyFrom(frame->data + 6);
-    auto protocol = static_cast<uint16_t>(frame->data[12] << 8 | frame->data[13]);
     auto packet =
         Create<Packet>(frame->data + ETHERNET_HEADER_BYTES, frame->size - ETHERNET_HEADER_BYTES);
+    auto field = static_cast<uint16_t>(frame->data[12] << 8 | frame->data[13]);
+    uint16_t protocol = HideLengthField(packet, field);
     PacketType type = Classify(destination);
     if (!m_promiscReceive.IsNull())
     {
@@ -142,8 +144,9 @@ WireNetDevice::SendFrom(Ptr<Packet> packet,
     FramePtr frame = FramePool::Get().Allocate();
     Mac48Address::ConvertFrom(dest).CopyTo(frame->data);
     Mac48Address::ConvertFrom(source).CopyTo(frame->data + 6);
-    frame->data[12] = static_cast<uint8_t>(protocolNumber >> 8);
-    frame->data[13] = static_cast<uint8_t>(protocolNumber & 0xff);
+    uint16_t field = GetTypeField(packet, protocolNumber);
+    frame->data[12] = static_cast<uint8_t>(field >> 8);
+    frame->data[13] = static_cast<uint8_t>(field & 0xff);
     packet->CopyData(frame->data + ETHERNET_HEADER_BYTES, payload);
     frame->size = payload + ETHERNET_HEADER_BYTES;
     PutFrame(std::move(frame));

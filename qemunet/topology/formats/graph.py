@@ -11,15 +11,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from qemunet.topology.attributes import is_attribute
 from qemunet.topology.formats.names import Names
 from qemunet.topology.lexer import FORBIDDEN, Statement, Word
 from qemunet.topology.model import Topology
+from qemunet.topology.nodes import known_keys
 from qemunet.topology.parameters import Parameters
 from qemunet.topology.problems import Place, Problems, shown
 from qemunet.topology.read import assemble
-from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, Keys, keys_of
+from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, Keys
 from qemunet.topology.segments import Warnings
-from qemunet.topology.statements import KEY, NS3_ATTRIBUTE, Value
+from qemunet.topology.statements import KEY, Value
 
 KIND, LINK, ROUTING = "container", "wire", "static"
 """What the parameters kind, link and routing are where a source says nothing."""
@@ -172,10 +174,10 @@ class _Maker:
             if "label" in attributes and attributes["label"].text == name:
                 del attributes["label"]
         type_word = self._type(attributes, "kind")
-        if "image" in self._parameters and self._parameters["image"] and "image" in keys_of(type_word.text):
+        if "image" in self._parameters and self._parameters["image"] and "image" in known_keys(type_word.text, "node"):
             attributes.setdefault("image", Value(self._parameters["image"], self._start))
         place = node.id.place
-        pairs = self._pairs(attributes, keys_of(type_word.text) if type_word.text in NODE_TYPES else {}, "nodes")
+        pairs = self._pairs(attributes, known_keys(type_word.text, "node"), "nodes")
         return (Word("node", place), Word(name, place, node.id.broken, role="name"), type_word, *pairs)
 
     def _type(self, attributes: dict[str, Value], parameter: str) -> Word:
@@ -190,7 +192,7 @@ class _Maker:
     def _pairs(self, values: Mapping[str, Value], known: Keys, what: str) -> Iterator[Word]:
         """Yield KEY=VALUE of what can be said."""
         for key, value in values.items():
-            usable = NS3_ATTRIBUTE.match(key) or (key in known and known[key].parse is not None)
+            usable = is_attribute(known, key) or (key in known and known[key].parse is not None)
             if not self._strict and not usable:
                 self._left_out.setdefault(what, {})[key] = value.place
             elif not KEY.fullmatch(f"{key}="):
@@ -226,7 +228,7 @@ class _Maker:
         attributes = dict(node.attributes)
         name = attributes.pop("name", node.id)
         type_word = self._type(attributes, "link")
-        pairs = self._pairs(attributes, keys_of(type_word.text), "links")
+        pairs = self._pairs(attributes, known_keys(type_word.text, "link"), "links")
         place = node.id.place
         return (Word("lan", place), Word(name.text, name.place, name.broken, role="name"), type_word, *ends, *pairs)
 
@@ -240,8 +242,7 @@ class _Maker:
         if len(ends) != 2:
             return None  # reported
         type_word = self._type(attributes, "link")
-        known = LINK_TYPES[type_word.text].keys if type_word.text in LINK_TYPES else {}
-        pairs = self._pairs(attributes, known, "links")
+        pairs = self._pairs(attributes, known_keys(type_word.text, "link"), "links")
         return (Word("link", edge.place), *ends, type_word, *pairs)
 
     def _ends(self, edge: GraphEdge, nodes: list[Value]) -> list[Word]:

@@ -18,7 +18,6 @@ from qemunet.topology.formats import graph as graphs
 from qemunet.topology.formats.graph import Graph, GraphEdge, GraphNode
 from qemunet.topology.model import Topology
 from qemunet.topology.problems import Place, Problems, did_you_mean, shown
-from qemunet.topology.registry import keys_of
 from qemunet.topology.statements import Value
 
 _NS_PER_KM = 5_000
@@ -62,10 +61,9 @@ def _text_of(source: str) -> str:
 def _graph(source: str, document: Mapping[str, Any]) -> Graph:
     place = Place(source, 1, 1)
     graph = Graph(source)
-    can_stand = keys_of("node")["position"].parse is not None
     positions = _positions([node.get("pos") for node in document["nodes"]])
     for node, position in zip(document["nodes"], positions, strict=True):
-        attributes = {"position": Value(position, place)} if position and can_stand else {}
+        attributes = {"position": Value(position, place)} if position else {}
         if node.get("name"):
             attributes["name"] = Value(str(node["name"]), place)
         graph.nodes.append(GraphNode(Value(str(node["id"]), place), attributes))

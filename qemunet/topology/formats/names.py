@@ -16,7 +16,7 @@ class Names:
     """Gives names, each once."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set(TYPE_NAMES)
+        self._taken: set[str] = set()
         self._numbers: dict[str, int] = {}
 
     def take(self, text: str) -> str:
@@ -26,7 +26,7 @@ class Names:
         """
         plain = mended(text)
         number = self._numbers.get(plain, 1)
-        while (name := plain if number == 1 else _numbered(plain, number)) in self._taken:
+        while (name := plain if number == 1 else _numbered(plain, number)) in self._taken or name in TYPE_NAMES:
             number += 1
         self._numbers[plain] = number
         self._taken.add(name)

@@ -9,10 +9,11 @@ from qemunet.topology.formats.tree import Mapping, Scalar, Sequence, Tree, what_
 from qemunet.topology.formats.yaml_tree import read_tree
 from qemunet.topology.lexer import Statement, Word
 from qemunet.topology.model import Topology
+from qemunet.topology.nodes import known_keys
 from qemunet.topology.parameters import NAME, Parameters
 from qemunet.topology.problems import Place, Problems, did_you_mean, shown
 from qemunet.topology.read import LINK_KEYWORDS, assemble
-from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, keys_of
+from qemunet.topology.registry import LINK_TYPES, OPTIONS
 from qemunet.topology.statements import KEY
 
 SECTIONS = ("parameters", "options", "defaults", "nodes", "links")
@@ -81,7 +82,8 @@ class _Reader:
                         self._add(_keyword("option", key.place), pair)
                 case "defaults":
                     entries = self._mapping(inner, f"what stands under {shown(key.text)} is a mapping of keys")
-                    known = keys_of(key.text) if _is_type(key.text) else ()
+                    of_links = key.text == "link" or key.text in LINK_TYPES
+                    known = known_keys(key.text, "link" if of_links else "node")
                     self._add(_keyword("default", key.place), key.word("name"), *self._pairs(entries, key.text, known))
                 case _:
                     self._node(key, inner)
@@ -98,7 +100,7 @@ class _Reader:
     def _node(self, key: Scalar, value: Tree) -> None:
         entries = list(self._mapping(value, f"a node is a mapping such as {{type: container}}; {shown(key.text)}"))
         type_words = [self._scalar(inner, "type").word("type") for name, inner in entries if name.text == "type"]
-        known = keys_of(type_words[0].text) if type_words and type_words[0].text in NODE_TYPES else keys_of("node")
+        known = known_keys(type_words[0].text if type_words else "", "node")
         rest = [entry for entry in entries if entry[0].text != "type"]
         pairs = self._pairs(rest, "node", known)
         self._add(_keyword("node", key.place), key.word("name"), *type_words, *pairs)
@@ -122,7 +124,7 @@ class _Reader:
         type_words = [self._scalar(inner, "type").word("type") for name, inner in entries if name.text == "type"]
         is_lan = keyword.text == "lan"
         reserved = {keyword.text, "type"} | ({"ends"} if is_lan else set())
-        known = keys_of(type_words[0].text) if type_words and type_words[0].text in LINK_TYPES else keys_of("link")
+        known = known_keys(type_words[0].text if type_words else "wire", "link")
         pairs = self._pairs([entry for entry in entries if entry[0].text not in reserved], keyword.text, known)
         if not type_words:
             if is_lan:
@@ -187,7 +189,3 @@ class _Reader:
 
 def _keyword(text: str, place: Place) -> Word:
     return Word(text, place)
-
-
-def _is_type(text: str) -> bool:
-    return text in NODE_TYPES or text in LINK_TYPES or text in ("node", "link")
