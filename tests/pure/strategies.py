@@ -30,6 +30,25 @@ NODE_KEYS = st.fixed_dictionaries(
         "qemu_args": st.sampled_from(["-device 'x y'", '-name "a b"', ""]),
     },
 )
+# Types by the keys that they have; what ns-3 builds itself has fewer than a guest.
+NS3_NODE_KEYS = st.fixed_dictionaries(
+    {},
+    optional={
+        "label": TEXTS,
+        "position": st.sampled_from(["0,0", "-1.5,2e2,3"]),
+        "mobility": st.just("RandomWalk2d"),
+        "mobility.Bounds": st.just("-5|5|-5|5"),
+        "area": st.just("-5,-5,5,5"),
+    },
+)
+NODE_TYPES = {
+    "qemu": NODE_KEYS,
+    "container": NODE_KEYS,
+    "host": NS3_NODE_KEYS,
+    "router": NS3_NODE_KEYS,
+    "olsr": NS3_NODE_KEYS,
+    "bridge": NS3_NODE_KEYS,
+}
 WIRE_KEYS = st.fixed_dictionaries(
     {},
     optional={
@@ -45,6 +64,19 @@ CSMA_KEYS = st.fixed_dictionaries(
     {},
     optional={"rate": st.just("100Mbps"), "delay": st.just("2us"), "subnet": st.sampled_from(["none", "10.7.0.0/16"])},
 )
+P2P_KEYS = st.fixed_dictionaries({}, optional={"rate": _RATES, "delay": st.just("3ms"), "device.Mtu": st.just("1400")})
+WIFI_KEYS = st.fixed_dictionaries(
+    {},
+    optional={
+        "standard": st.just("80211n-5GHz"),
+        "phy.TxPowerStart": st.just("16"),
+        "manager": st.just("ns3::ConstantRateWifiManager"),
+        "manager.DataMode": st.just("HtMcs7"),
+        "range": st.just("100"),
+    },
+)
+LINK_TYPES = {"wire": WIRE_KEYS, "p2p": P2P_KEYS, "csma": CSMA_KEYS}
+LAN_TYPES = {"csma": CSMA_KEYS, "wifi": WIFI_KEYS}
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
@@ -53,6 +85,7 @@ OPTIONS = st.fixed_dictionaries(
         "routing": st.sampled_from(["none", "static"]),
         "lag_max": st.just("10ms"),
         "door_drops": st.just("0.5%"),
+        "ns3::WifiRemoteStationManager::RtsCtsThreshold": st.just("100"),
     },
 )
 ADDRESSES = ["", "@10.0.0.7/24", "@10.9.9.9", "@fd01::1", "@10.0.1.1/25,fd02::9/64", "@192.0.2.1/31"]
@@ -67,7 +100,14 @@ def topologies(draw: st.DrawFn) -> Topology:
     """Return topologies that are right."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True))
     lines = [f"option {_pairs(options)}" for options in [draw(OPTIONS)] if options]
-    lines += [f"node {name} {draw(st.sampled_from(['qemu', 'container']))} {_pairs(draw(NODE_KEYS))}" for name in names]
+    for name in names:
+        type_name = draw(st.sampled_from(["qemu", "container", *NODE_TYPES]))
+        line = f"node {name} {type_name} {_pairs(draw(NODE_TYPES[type_name]))}"
+        if _is_right([*lines, line]):
+            lines.append(line)
+    names = [line.split()[1] for line in lines if line.startswith("node")]
+    if not names:
+        return parse_topology("\n".join(lines))
     for number in range(draw(st.integers(0, 8))):
         ends = draw(st.lists(st.sampled_from(names), min_size=1, max_size=4))
         words = [
@@ -75,13 +115,21 @@ def topologies(draw: st.DrawFn) -> Topology:
         ]
         if draw(st.booleans()) and len(ends) > 1:
             name = draw(st.sampled_from(["", "", f"name=l{number}", f"name={'-'.join(ends[:2])}"[:37]]))
-            line = f"link {' '.join(words[:2])} wire {name} {_pairs(draw(WIRE_KEYS))}"
+            type_name = draw(st.sampled_from(["wire", *LINK_TYPES]))
+            line = f"link {' '.join(words[:2])} {type_name} {name} {_pairs(draw(LINK_TYPES[type_name]))}"
         else:
-            line = f"lan {draw(st.sampled_from(['air', 'l', f'lan{number}']))} csma {' '.join(words)} {_pairs(draw(CSMA_KEYS))}"
+            type_name = draw(st.sampled_from(["csma", *LAN_TYPES]))
+            name = draw(st.sampled_from(["air", "l", f"lan{number}"]))
+            line = f"lan {name} {type_name} {' '.join(words)} {_pairs(draw(LAN_TYPES[type_name]))}"
         # What does not fit to the lines before (an interface or address used twice, a link to itself) is left out.
-        try:
-            parse_topology("\n".join([*lines, line]))
-        except TopologyError:
-            continue
-        lines.append(line)
+        if _is_right([*lines, line]):
+            lines.append(line)
     return parse_topology("\n".join(lines))
+
+
+def _is_right(lines: list[str]) -> bool:
+    try:
+        parse_topology("\n".join(lines))
+    except TopologyError:
+        return False
+    return True

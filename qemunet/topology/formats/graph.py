@@ -73,26 +73,30 @@ class Graph:
 
     @property
     def has_types(self) -> bool:
-        """Whether any node has a type that there is."""
-        return any(node.is_lan or _type_of(node.attributes) in NODE_TYPES for node in self.nodes)
+        """Whether any node has a type that there is, or there is no node that could lack one."""
+        return not self.nodes or any(node.is_lan or _type_of(node.attributes) in NODE_TYPES for node in self.nodes)
 
 
 def _type_of(attributes: Mapping[str, Value]) -> str:
     return attributes["type"].text if "type" in attributes else ""
 
 
+ALL_PARAMETERS = {"kind": KIND, "image": "", "link": LINK, "routing": ROUTING}
+"""What a graph without any types takes, with the defaults."""
+
+
 def declared(graph: Graph) -> dict[str, str]:
     """Return the parameters that a graph takes, with their defaults: those for what it does not say itself."""
-    strict = graph.has_types
+    if not graph.has_types:
+        said = {"routing"} & graph.attributes.keys()
+        return {name: text for name, text in ALL_PARAMETERS.items() if name not in said}
     found = {}
-    if not strict or any("type" not in node.attributes for node in graph.nodes):
+    if any("type" not in node.attributes for node in graph.nodes):
         found.update({"kind": KIND, "image": ""})
     lans = {node.id.text for node in graph.nodes if node.is_lan}
     untyped = (e for e in graph.edges if "type" not in e.attributes and not lans & {e.source.text, e.target.text})
-    if not strict or next(untyped, None) is not None:
+    if next(untyped, None) is not None:
         found["link"] = LINK
-    if not strict and "routing" not in graph.attributes:
-        found["routing"] = ROUTING
     return found
 
 

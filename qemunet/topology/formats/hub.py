@@ -36,7 +36,7 @@ def read(source: str, *, parameters: Mapping[str, str]) -> Topology:
 
 def declared() -> dict[str, str]:
     """Return the parameters that every network takes, with their defaults."""
-    return graphs.declared(Graph(""))
+    return dict(graphs.ALL_PARAMETERS)
 
 
 def _text_of(source: str) -> str:
