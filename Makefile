@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture setup lint types format lock sanitize bench-skew bench-delays clean
+.PHONY: run test torture fuzz setup lint types format lock sanitize bench-skew bench-delays clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -24,6 +24,11 @@ test: setup
 torture: setup
 	$(BIN)/python -m tests.torture $(if $(COMMANDS),--commands=$(COMMANDS)) $(if $(BYTES),--bytes=$(BYTES)) \
 	  $(if $(KILLS),--kills=$(KILLS)) $(if $(MACHINE_KILLS),--machine-kills=$(MACHINE_KILLS)) $(if $(SEED),--seed=$(SEED)) $(PARTS)
+
+# 100,000 random and mutated inputs to each reader of topologies; make test has some thousands.
+INPUTS ?= 100000
+fuzz: setup
+	$(BIN)/python -m tests.pure.fuzz --inputs=$(INPUTS)
 
 setup:
 	@PYTHON=$(PYTHON) scripts/setup

@@ -29,7 +29,7 @@ from qemunet.progress import Progress
 from qemunet.results.fidelity import judge, limits_from_options
 from qemunet.results.record import RunDirectory, this_process, to_json
 from qemunet.signals import signals_cancel
-from qemunet.topology import Topology, declared_parameters, read_topology
+from qemunet.topology import Topology, declared_parameters, read_topology, source_directory
 
 if TYPE_CHECKING:
     from qemunet.testbed import Testbed
@@ -100,7 +100,7 @@ def run_experiment(request: RunRequest, *, progress: Progress) -> RunOutcome:
     )
     topology = read_topology(request.topology, parameters=overrides)
     seed = request.seed if request.seed is not None else int(topology.options.get("seed", 1))
-    plan = make_plan(topology, seed=seed, source_directory=Path(request.topology).resolve().parent)
+    plan = make_plan(topology, seed=seed, source_directory=source_directory(request.topology))
     parameters = {**parameters, **{name: parameters.get(name, text) for name, text in topology.parameters.items()}}
 
     directory = RunDirectory.create(

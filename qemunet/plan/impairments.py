@@ -18,7 +18,7 @@ def impairments_of(
     directory: Path | None,
     wrong: Callable[[str, str], None],
 ) -> tuple[Impairments, ...]:
-    """Return what a link does to frames: per direction for a wire, once for a shared channel.
+    """Return what a link does to frames: once for a shared channel, per direction for others.
 
     Args:
         link_type: Type of the link.
@@ -26,6 +26,8 @@ def impairments_of(
         directory: What files are relative to; None is the current directory.
         wrong: Takes the key, and what is wrong with a file that it names.
     """
+    if link_type == "wifi":
+        return ()
     if link_type == "csma":
         return (
             Impairments(

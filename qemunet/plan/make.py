@@ -24,6 +24,7 @@ from qemunet.plan.model import (
     TapPlan,
     VethPlan,
 )
+from qemunet.plan.ns3 import link_attributes, mobility_plans, modules_of, mtu_text, ns3_defaults, wifi_plan
 from qemunet.plan.qemu import (
     DEFAULT_ARCH,
     DEFAULT_CONSOLE,
@@ -38,12 +39,11 @@ from qemunet.plan.qemu import (
 from qemunet.plan.routes import USUAL_HOP_LIMIT, Routes, find_routes
 from qemunet.plan.stacks import BRIDGE, StackEnd, plan_stacks
 from qemunet.topology import keys
+from qemunet.topology.attributes import attribute_problems
 from qemunet.topology.model import End, Link, Node, Topology
-from qemunet.topology.placement import placement_problems, placement_warnings, unused_keys
+from qemunet.topology.placement import placement_problems, placement_warnings, records, unused_keys
 from qemunet.topology.problems import Problems
 from qemunet.topology.registry import LINK_TYPES, keys_of
-
-_USUAL_MTU = "1500"
 
 DEFAULT_DISK = "64MiB"
 MOST_CONTAINER_INTERFACES = 240
@@ -63,7 +63,7 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
         PlanError: everything that cannot be built.
     """
     problems = Problems()
-    for place, message in placement_problems(topology):
+    for place, message in (*placement_problems(topology), *attribute_problems(topology)):
         problems.add(place, message)
     taps: list[TapPlan] = []
     veths: list[VethPlan] = []
@@ -73,7 +73,7 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
     door = 0
     for link in topology.links.values():
         ends: list[EndPlan] = []
-        mtus = keys.directions(link.attributes.get("mtu", _USUAL_MTU), keys.mtu_bytes)
+        mtus = keys.directions(mtu_text(link), keys.mtu_bytes)
         for index, end in enumerate(link.ends):
             if not topology.nodes[end.node].is_guest:
                 own = StackInterfacePlan(end.interface, end.addresses, mtus[min(index, 1)])
@@ -103,7 +103,19 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
             impairments = impairments_of(link.type, link.attributes, source_directory, wrong)
         else:
             impairments = _known_of_foreign(link)
-        links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), impairments, build, attributes))
+        links.append(
+            LinkPlan(
+                link.name,
+                link.type,
+                tuple(ends),
+                max(mtus),
+                impairments,
+                build,
+                attributes,
+                ns3=link_attributes(link),
+                wifi=None if problems else wifi_plan(link),
+            )
+        )
     guests = tuple(
         _plan_guest(node, interfaces[node.name], source_directory, problems)
         for node in topology.nodes.values()
@@ -121,17 +133,15 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
             nodes=tuple(topology.nodes),
             links=tuple(links),
             stacks=plan_stacks(topology, stack_ends, routes),
+            mobility=(mobility := mobility_plans(topology)),
+            defaults=(defaults := ns3_defaults(topology)),
+            modules=modules_of(links, mobility, defaults),
         ),
         host=HostPlan(bridges=tuple(dict.fromkeys(tap.bridge for tap in taps)), taps=tuple(taps), veths=tuple(veths)),
         options=topology.options,
         warnings=(*topology.warnings, *warnings),
         notes=tuple(f"{place}: {message}" for place, message in unused_keys(topology)),
     )
-
-
-def records(node: Node, link: Link) -> bool:
-    """Return whether the frames of a node's interface on a link are recorded: what the link says goes first."""
-    return link.attributes.get("pcap", node.attributes.get("pcap", "no")) == "yes"
 
 
 def _known_of_foreign(link: Link) -> tuple[Impairments, ...]:

@@ -201,17 +201,76 @@ class EndPlan:
 
 
 @dataclass(frozen=True)
+class ModelPlan:
+    """An object of ns-3's.
+
+    Attributes:
+        type: Name of its TypeId.
+        attributes: As ns-3 takes them, as text.
+    """
+
+    type: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WifiPlan:
+    """What a Wi-Fi has beyond what every link has.
+
+    Attributes:
+        standard: As ns-3 names it, such as ``802.11g``.
+        channel: The PHYs' ChannelSettings.
+        ssid: Name of the network.
+        macs: Type of the MAC of each end.
+        mac_attributes: Attributes of the MACs by their type.
+        manager: Rate control.
+        losses: What signals lose, one after the other.
+        delay: How long they take.
+    """
+
+    standard: str
+    channel: str
+    ssid: str
+    macs: tuple[str, ...]
+    mac_attributes: Mapping[str, Mapping[str, str]]
+    manager: ModelPlan
+    losses: tuple[ModelPlan, ...]
+    delay: ModelPlan
+
+
+@dataclass(frozen=True)
+class MobilityPlan:
+    """Where a node is and how it moves.
+
+    Attributes:
+        node: Its name.
+        model: The mobility model.
+        position: At simulation time 0, in metres.
+        velocity: In metres a second; None unless the model has a constant one.
+        allocator: Where a model that goes from one destination to the next finds them.
+    """
+
+    node: str
+    model: ModelPlan
+    position: tuple[float, ...]
+    velocity: tuple[float, ...] | None = None
+    allocator: ModelPlan | None = None
+
+
+@dataclass(frozen=True)
 class LinkPlan:
     """A link or lan in the simulation.
 
     Attributes:
         name: As the user sees it.
-        type: ``wire`` and ``p2p`` (exactly two ends), ``csma``, or a type of another package.
+        type: ``wire`` and ``p2p`` (exactly two ends), ``csma``, ``wifi``, or a type of another package.
         ends: In order of the file.
         mtu: In bytes, without the Ethernet header.
-        impairments: wire, p2p: (first to second end, back). csma: one, of which rate, delay and loss are used.
+        impairments: wire, p2p: (first to second end, back). csma: one, of which rate, delay and loss are used. wifi: none.
         build: ``package.module:function`` that makes it in ns-3; None where this package does.
         attributes: Its keys as text, for that function.
+        ns3: Attributes of ns-3 to set, by what has them: ``channel``, ``device``, wifi also ``phy``.
+        wifi: Set for ``wifi``.
     """
 
     name: str
@@ -221,6 +280,8 @@ class LinkPlan:
     impairments: tuple[Impairments, ...]
     build: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    ns3: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    wifi: WifiPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -279,6 +340,9 @@ class SimulationPlan:
         nodes: Names of the ns-3 nodes, in order.
         links: In order of the file.
         stacks: Nodes that ns-3 itself plays; the others are ghost nodes of guests.
+        mobility: Of the nodes that have a place in the simulation.
+        defaults: ns-3 defaults (``ns3::TYPE::ATTRIBUTE``), set before anything is built.
+        modules: Modules of ns-3 that defaults and models need beyond those of every run.
     """
 
     simulator: str
@@ -286,6 +350,9 @@ class SimulationPlan:
     nodes: tuple[str, ...]
     links: tuple[LinkPlan, ...]
     stacks: tuple[StackPlan, ...] = ()
+    mobility: tuple[MobilityPlan, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

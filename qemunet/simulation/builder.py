@@ -14,11 +14,15 @@ from qemunet.plan.model import (
     EndPlan,
     Impairments,
     LinkPlan,
+    MobilityPlan,
+    ModelPlan,
     SimulationPlan,
     StackInterfacePlan,
     StackPlan,
+    WifiPlan,
 )
 from qemunet.simulation.messages import pack_delay, pack_impairments
+from qemunet.simulation.ns3_objects import set_defaults, set_link
 from qemunet.simulation.stacks import add_stack
 
 
@@ -47,6 +51,7 @@ def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
                 **link,
                 "ends": tuple(EndPlan(**end) for end in link["ends"]),
                 "impairments": tuple(_impairments_from_json(each) for each in link["impairments"]),
+                "wifi": None if link["wifi"] is None else _wifi_from_json(link["wifi"]),
             }
         )
         for link in data["links"]
@@ -55,7 +60,26 @@ def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
         StackPlan(**{**stack, "interfaces": tuple(StackInterfacePlan(**each) for each in stack["interfaces"])})
         for stack in data["stacks"]
     )
-    return SimulationPlan(data["simulator"], data["seed"], tuple(data["nodes"]), links, stacks)
+    return SimulationPlan(
+        data["simulator"],
+        data["seed"],
+        tuple(data["nodes"]),
+        links,
+        stacks,
+        mobility=tuple(_mobility_from_json(each) for each in data["mobility"]),
+        defaults=data["defaults"],
+        modules=tuple(data["modules"]),
+    )
+
+
+def _wifi_from_json(data: Mapping[str, Any]) -> WifiPlan:
+    models = {key: ModelPlan(**data[key]) for key in ("manager", "delay")}
+    return WifiPlan(**{**data, **models, "losses": tuple(ModelPlan(**loss) for loss in data["losses"])})
+
+
+def _mobility_from_json(data: Mapping[str, Any]) -> MobilityPlan:
+    models = {key: None if data[key] is None else ModelPlan(**data[key]) for key in ("model", "allocator")}
+    return MobilityPlan(**{**data, **models})
 
 
 def _impairments_from_json(data: Mapping[str, Any]) -> Impairments:
@@ -85,14 +109,26 @@ def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool, pcap: 
     nodes = {name: int(library.qemunet_add_node(name.encode())) for name in plan.nodes}
     devices: dict[str, tuple[int, int]] = {}
     delays = _Delays(library)
+    radio = None
+    if plan.mobility or any(link.type == "wifi" for link in plan.links):
+        from qemunet.simulation.wifi import WifiBuilder  # only here: it brings more of ns-3 in
+
+        radio = WifiBuilder(library)
+    set_defaults(library, plan)
+    for mobility in plan.mobility:
+        if radio is not None:
+            radio.place(nodes[mobility.node], mobility)
     for link in plan.links:
         if link.build is not None:
             # Imported here: this is what brings cppyy in.
             from qemunet.simulation.foreign import add_foreign_link
 
             add_foreign_link(library, link, nodes, devices)
+        elif link.type == "wifi" and radio is not None:
+            radio.add(link, nodes, devices)
         else:
             _ADD[link.type](library, link, nodes, devices, delays)
+        set_link(library, link, devices)
     for stack in plan.stacks:
         add_stack(library, stack, nodes[stack.node], devices)
     links = {link.name: f"{link.ends[0].node}:{link.ends[0].interface}" for link in plan.links}

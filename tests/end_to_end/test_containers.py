@@ -53,6 +53,31 @@ def test_chain_of_bridging_containers(bench: Bench, how: tuple[str, ...]) -> Non
 
 
 @needs_tools
+@pytest.mark.parametrize(("name", "pairs"), [("star", 12), ("dumbbell", 12), ("campus", 110)])
+def test_shipped_topologies_of_one_subnet(bench: Bench, name: str, pairs: int) -> None:
+    record = judged(bench, ROOT / "topologies" / f"{name}.txt", REACHABILITY, "-p", "kind=container")
+    assert record["metrics"] == {"pairs_reached": pairs}
+
+
+NEIGHBOURS = """\
+from qemunet import Task
+
+async def experiment(bed):
+    done = await bed.run(Task("ping", {"New-York": "ping -c 3 -i 0.2 10.0.0.2", "Chicago": "hostname"}))
+    return {"name": done["Chicago"].output, "answers": done["New-York"].output.count("bytes from 10.0.0.2")}
+"""
+
+
+@needs_tools
+def test_a_network_of_topohub(bench: Bench) -> None:
+    record = judged(bench, "topohub:topozoo/Abilene", bench.file("e.py", NEIGHBOURS))
+    assert record["metrics"] == {"name": "Chicago\n", "answers": 3}
+    assert record["topology"] == "topohub:topozoo/Abilene"
+    assert record["parameters"] == {"kind": "container", "image": "", "link": "wire", "routing": "static"}
+    assert json.loads((Path(record["directory"]) / "topology.txt").read_text())["graph"]["name"] == "abilene"
+
+
+@needs_tools
 def test_main_job_over_containers(bench: Bench) -> None:
     for _ in range(3):  # A machine busy with other things may spoil one, not three in a row.
         done, record = bench.run(PAIR, FIRST_LOOK, "-p", "kind=container")

@@ -423,6 +423,11 @@ ControlServer::SendCounters(uint32_t id)
             links.push_back({number, 0, link.watch->GetCounters()});
             continue;
         }
+        if (link.medium)
+        {
+            links.push_back({number, 0, link.medium->GetCounters()});
+            continue;
+        }
         if (link.pointToPoint)
         {
             links.push_back({number, 0, link.pointToPoint->GetCounters(0)});

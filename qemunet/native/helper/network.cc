@@ -241,6 +241,19 @@ Network::GetPcapWriter()
 }
 
 uint32_t
+Network::AddMedium(std::unique_ptr<LinkWatch> watch)
+{
+    m_links.emplace_back().medium = std::move(watch);
+    return static_cast<uint32_t>(m_links.size() - 1);
+}
+
+void
+Network::AssignStreams(const std::function<int64_t(int64_t)>& assign)
+{
+    m_stream += assign(m_stream);
+}
+
+uint32_t
 Network::AddPointToPoint(const std::array<uint32_t, 2>& nodes,
                          const std::array<std::string, 2>& addresses,
                          uint16_t mtu,
@@ -338,12 +351,23 @@ Network::AddPointToPointDoor(uint32_t number,
     port->SetFrameReceiver(&OpenDoor(number, device, port.get()));
 }
 
+DevicePort&
+Network::GetPort(Ptr<NetDevice> device)
+{
+    auto port = std::find_if(m_ports.begin(), m_ports.end(), [&](const auto& candidate) {
+        return candidate->GetDevice() == device;
+    });
+    NS_ABORT_MSG_IF(port == m_ports.end(), "a device without a door");
+    return **port;
+}
+
 void
 Network::AddTap(uint32_t node, uint32_t index, const std::string& tap)
 {
     Ptr<NetDevice> device = NodeList::GetNode(node)->GetDevice(index);
+    const char* mode = device->SupportsSendFrom() ? "UseBridge" : "UseLocal";
     auto bridge = CreateObjectWithAttributes<TapBridge>("Mode",
-                                                        StringValue("UseBridge"),
+                                                        StringValue(mode),
                                                         "DeviceName",
                                                         StringValue(tap));
     NodeList::GetNode(node)->AddDevice(bridge);
@@ -373,6 +397,10 @@ Network::Open()
         if (link.watch)
         {
             link.watch->Reset();
+        }
+        if (link.medium)
+        {
+            link.medium->Open();
         }
         if (link.pointToPoint)
         {

@@ -7,6 +7,7 @@
 #include "../model/csma-watch.h"
 #include "../model/device-port.h"
 #include "../model/frame-door.h"
+#include "../model/link-watch.h"
 #include "../model/pcap-writer.h"
 #include "../model/point-to-point-port.h"
 #include "../model/point-to-point-watch.h"
@@ -17,6 +18,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -33,11 +35,12 @@ class Network
     /** A link: a wire, a csma channel, a point-to-point channel, or one that somebody else made. */
     struct Link
     {
-        Ptr<WireChannel> wire;                             //!< Set for a wire.
-        Ptr<CsmaChannel> csma;                             //!< Set for csma.
-        uint32_t mtu{1500};                                //!< In bytes.
-        std::unique_ptr<CsmaWatch> watch;                  //!< csma: its counters.
-        Impairments shared;                                //!< csma: present values.
+        Ptr<WireChannel> wire;             //!< Set for a wire.
+        Ptr<CsmaChannel> csma;             //!< Set for csma.
+        uint32_t mtu{1500};                //!< In bytes.
+        std::unique_ptr<CsmaWatch> watch;  //!< csma: its counters.
+        Impairments shared;                //!< csma: present values.
+        std::unique_ptr<LinkWatch> medium; //!< Its counters, where another library of ours made it.
         std::unique_ptr<PointToPointWatch> pointToPoint;   //!< p2p: its counters.
         std::array<Ptr<PointToPointNetDevice>, 2> devices; //!< p2p: its ends.
     };
@@ -88,6 +91,21 @@ class Network
      * @param address As for AddWire().
      */
     void AddCsmaEnd(uint32_t link, uint32_t node, const std::string& address);
+
+    /**
+     * Add a link of a kind that another library builds.
+     *
+     * @param watch Counts what passes.
+     * @returns Number of the link.
+     */
+    uint32_t AddMedium(std::unique_ptr<LinkWatch> watch);
+
+    /**
+     * Give random streams to something.
+     *
+     * @param assign Takes the first stream and returns how many it used.
+     */
+    void AssignStreams(const std::function<int64_t(int64_t)>& assign);
 
     /**
      * @param nodes The two ends' nodes.
@@ -150,13 +168,20 @@ class Network
     void AddDoor(uint32_t number, uint32_t node, uint32_t index);
 
     /**
-     * Join a tap to a device by ns-3's TapBridge (UseBridge).
+     * Join a tap to a device by ns-3's TapBridge: UseBridge where the device can send in another's
+     * name, else UseLocal, and the device has the guest's address.
      *
      * @param node The ghost node.
      * @param index Of the device on the node.
      * @param tap Name of a tap that exists.
      */
     void AddTap(uint32_t node, uint32_t index, const std::string& tap);
+
+    /**
+     * @param device A device with a native door, no wire's.
+     * @returns What is between the two.
+     */
+    DevicePort& GetPort(Ptr<NetDevice> device);
 
     /**
      * @param parts Of a distribution, valid.
@@ -230,6 +255,9 @@ class Network
     std::vector<std::unique_ptr<FrameCapture>>
         m_captures; //!< Of devices that have none of their own.
 };
+
+/** @returns The network of this process, which must have been opened. */
+Network& CurrentNetwork();
 
 } // namespace ns3::qemunet
 

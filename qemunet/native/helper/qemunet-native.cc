@@ -39,6 +39,12 @@ GetNetwork()
 
 } // namespace
 
+Network&
+ns3::qemunet::CurrentNetwork()
+{
+    return GetNetwork();
+}
+
 #define QEMUNET_API extern "C" __attribute__((visibility("default")))
 
 QEMUNET_API void

@@ -5,18 +5,27 @@
 
 #include "length-field.h"
 
-#include "ns3/abort.h"
 #include "ns3/mac48-address.h"
 #include "ns3/packet.h"
+#include "ns3/simulator.h"
+
+#include <utility>
 
 namespace ns3::qemunet
 {
 
-DevicePort::DevicePort(Ptr<NetDevice> device)
-    : m_device(device)
+namespace
 {
-    NS_ABORT_MSG_UNLESS(device->SupportsSendFrom(),
-                        device->GetInstanceTypeId().GetName() << " cannot send in a guest's name");
+
+/** Frames that may wait for Release(); what is more is the device's to drop. */
+constexpr size_t HELD_FRAMES = 64;
+
+} // namespace
+
+DevicePort::DevicePort(Ptr<NetDevice> device)
+    : m_device(device),
+      m_anyName(device->SupportsSendFrom())
+{
     device->GetNode()->RegisterProtocolHandler(MakeCallback(&DevicePort::Receive, this),
                                                0,
                                                device,
@@ -29,9 +38,44 @@ DevicePort::SetFrameReceiver(FrameSink* receiver)
     m_receiver = receiver;
 }
 
+Ptr<NetDevice>
+DevicePort::GetDevice() const
+{
+    return m_device;
+}
+
+void
+DevicePort::Hold(Time atMost)
+{
+    m_waiting = true;
+    Simulator::Schedule(atMost, &DevicePort::SendHeld, this);
+}
+
+void
+DevicePort::Release()
+{
+    // Once whoever tells is through: a station tells before it thinks so itself.
+    Simulator::ScheduleNow(&DevicePort::SendHeld, this);
+}
+
+void
+DevicePort::SendHeld()
+{
+    m_waiting = false;
+    for (FramePtr& frame : std::exchange(m_held, {}))
+    {
+        PutFrame(std::move(frame));
+    }
+}
+
 void
 DevicePort::PutFrame(FramePtr frame)
 {
+    if (m_waiting && m_held.size() < HELD_FRAMES)
+    {
+        m_held.push_back(std::move(frame));
+        return;
+    }
     Mac48Address destination;
     Mac48Address source;
     destination.CopyFrom(frame->data);
@@ -39,7 +83,27 @@ DevicePort::PutFrame(FramePtr frame)
     auto field = static_cast<uint16_t>(frame->data[12] << 8 | frame->data[13]);
     auto packet =
         Create<Packet>(frame->data + ETHERNET_HEADER_BYTES, frame->size - ETHERNET_HEADER_BYTES);
-    m_device->SendFrom(packet, source, destination, HideLengthField(packet, field));
+    field = HideLengthField(packet, field);
+    if (m_anyName)
+    {
+        m_device->SendFrom(packet, source, destination, field);
+    }
+    else
+    {
+        m_device->Send(packet, destination, field);
+    }
+}
+
+bool
+DevicePort::Carries(const Frame& frame) const
+{
+    if (m_anyName)
+    {
+        return true;
+    }
+    Mac48Address source;
+    source.CopyFrom(frame.data + 6);
+    return source == Mac48Address::ConvertFrom(m_device->GetAddress());
 }
 
 void
@@ -48,8 +112,12 @@ DevicePort::Receive(Ptr<NetDevice> /* device */,
                     uint16_t protocol,
                     const Address& source,
                     const Address& destination,
-                    NetDevice::PacketType /* type */)
+                    NetDevice::PacketType type)
 {
+    if (!m_anyName && type == NetDevice::PACKET_OTHERHOST)
+    {
+        return;
+    }
     FramePtr frame = FramePool::Get().Allocate();
     uint32_t payload = packet->GetSize();
     if (m_receiver == nullptr || payload + ETHERNET_HEADER_BYTES > FramePool::Get().GetCapacity())

@@ -138,14 +138,14 @@ FrameDoor::Receive()
 void
 FrameDoor::Accept(FramePtr frame, uint32_t bytes)
 {
-    if (bytes < ETHERNET_HEADER_BYTES || bytes > m_maxBytes)
+    frame->size = bytes;
+    if (bytes < ETHERNET_HEADER_BYTES || bytes > m_maxBytes || !m_inward->Carries(*frame))
     {
         ++m_counters.inMalformed;
         return;
     }
     ++m_counters.inFrames;
     m_counters.inBytes += bytes;
-    frame->size = bytes;
     m_capture.Record(*frame);
     m_inward->PutFrame(std::move(frame));
 }
