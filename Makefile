@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture fuzz setup lint types format lock sanitize bench-skew bench-delays clean
+.PHONY: run test torture fuzz zoo setup lint types format lock sanitize bench-skew bench-delays clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -29,6 +29,10 @@ torture: setup
 INPUTS ?= 100000
 fuzz: setup
 	$(BIN)/python -m tests.pure.fuzz --inputs=$(INPUTS)
+
+# Twenty networks of the Topology Zoo as containers with static routes: every pair reachable, round trips as the delays say.
+zoo: setup
+	$(BIN)/python benchmarks/zoo.py
 
 setup:
 	@PYTHON=$(PYTHON) scripts/setup

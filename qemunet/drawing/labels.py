@@ -76,16 +76,11 @@ class Placer:
                 share = step / steps
                 self._add((first[0] + (second[0] - first[0]) * share, first[1] + (second[1] - first[1]) * share), 1.0)
 
-    def place(self, candidates: Sequence[tuple[Box, float]], own: float = 0.0) -> Box:
-        """Return the candidate (a box and what choosing it costs) that covers least, and note it as taken.
-
-        Args:
-            candidates: In order of preference.
-            own: Cost that every candidate has of what it belongs to, such as its own link; not counted.
-        """
+    def place(self, candidates: Sequence[tuple[Box, float]]) -> Box:
+        """Return the candidate (a box and what choosing it costs) that covers least, and note it as taken."""
         best, lowest = candidates[0][0], float("inf")
         for box, cost in candidates:
-            total = cost + max(0.0, self._covered(box) - own)
+            total = cost + self._covered(box)
             if total < lowest - 1e-9:
                 best, lowest = box, total
         for point in best.samples():

@@ -101,7 +101,8 @@ def _lay_out(graph: Any) -> dict[str, Point]:
 def _by_hops(graph: Any, names: list[str]) -> Array:
     """Return places whose distances are the hops between them as nearly as a plane allows."""
     hops = shortest_path(networkx.to_scipy_sparse_array(graph, weight=None), unweighted=True)
-    if graph.number_of_edges() == len(names) - 1 and len(names) > _SMALL:
+    is_chain = max(degree for _, degree in graph.degree) <= 2
+    if graph.number_of_edges() == len(names) - 1 and (is_chain or len(names) > _SMALL):
         return _around(graph, names, hops)  # where hops tell little: most of a tree are leaves, all as far apart
     start = _scaled(hops)
     if len(names) > _MOST_KAMADA_KAWAI:

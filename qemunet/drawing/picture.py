@@ -13,11 +13,11 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
 from qemunet.drawing.labels import Box, Placer, size_of
 from qemunet.drawing.layout import Point, place_all, vertex_of
+from qemunet.drawing.legend import draw_legend, legend_of
 from qemunet.drawing.style import INK, PALE, PAPER, NodeStyle, link_label, link_style, node_style
 from qemunet.errors import InputError
 from qemunet.topology import Lan, Link, Topology
@@ -70,11 +70,12 @@ class _Picture:
         self._label_size = 7.0 * max(0.75, self._shrink)
         xs = [x for x, _ in self._points.values()] or [0.0]
         ys = [y for _, y in self._points.values()] or [0.0]
-        self._legend = self._legend_entries()
+        self._common = dict(self._common_labels())
+        self._legend = legend_of(topology, self._common)
         legend_height = 0.42
         x0, x1 = min(xs) - _MARGIN, max(xs) + _MARGIN
         y0, y1 = min(ys) - _MARGIN - legend_height, max(ys) + _MARGIN + 0.25
-        lacking = max(0.0, self._legend_width() + 0.4 - (x1 - x0), 3.2 - (x1 - x0))
+        lacking = max(0.0, sum(entry.width for entry in self._legend) + 0.4 - (x1 - x0), 3.2 - (x1 - x0))
         x0, x1 = x0 - lacking / 2, x1 + lacking / 2
         self._middle = (x0 + x1) / 2
         self.figure = Figure()
@@ -92,7 +93,7 @@ class _Picture:
         self._axes.set_xlim(x0, x1)
         self._axes.set_ylim(y0, y1)
         self._draw_title(x0, y1)
-        self._draw_legend(x0, x1, y0)
+        draw_legend(self._axes, self._legend, (x0 + x1) / 2, y0 + 0.24)
 
     def _style(self, node: str) -> NodeStyle:
         return node_style(self._topology.nodes[node].type)
@@ -162,10 +163,9 @@ class _Picture:
                     zorder=3,
                 )
             )
-            self._axes.text(
-                x,
-                y,
-                _plain(self._lan_words(lan)),
+            self._text(
+                (x, y),
+                self._lan_words(lan),
                 ha="center",
                 va="center_baseline",
                 fontsize=self._label_size,
@@ -202,18 +202,17 @@ class _Picture:
         for name in sorted(self._topology.nodes, key=lambda name: -len(self._name(name))):
             box = placer.place(self._name_boxes(name))
             self._write(self._name(name), box, self._name_size, INK, 6)
-        if self._common_label() is None:
-            for link, points in self._lines:
-                text = link_label(link)
-                if text:
-                    box = placer.place(list(self._label_boxes(text, points)))
-                    self._write(text, box, self._label_size, link_style(link.type).colour, 5)
+        for link, points in self._lines:
+            text = link_label(link)
+            if text and link.type not in self._common:
+                box = placer.place(list(self._label_boxes(text, points)))
+                self._write(text, box, self._label_size, link_style(link.type).colour, 5)
 
     def _write(self, text: str, box: Box, size: float, colour: str, zorder: int) -> None:
         self._words.append(box)
-        self._axes.text(
-            *box.middle,
-            _plain(text),
+        self._text(
+            box.middle,
+            text,
             ha="center",
             va="center_baseline" if not box.degrees else "center",
             rotation=box.degrees,
@@ -223,6 +222,9 @@ class _Picture:
             zorder=zorder,
             bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.82},
         )
+
+    def _text(self, at: Point, text: str, **look: Any) -> None:
+        self._axes.text(*at, text, parse_math=False, **look)
 
     def _name(self, node: str) -> str:
         label = self._topology.nodes[node].attributes.get("label") or node
@@ -268,56 +270,21 @@ class _Picture:
                 middle = (x + side * normal[0], y + side * normal[1])
                 yield Box(middle, width, height, angle), cost + (0.0 if side == 1 else 0.2)
 
-    def _common_label(self) -> str | None:
-        """Return what every link says, where so many say the same that once is enough."""
-        labels = {link_label(link) for link, _ in self._lines}
-        return labels.pop() if len(labels) == 1 and len(self._lines) > _MOST_LABELS else None
+    def _common_labels(self) -> Iterator[tuple[str, str]]:
+        """Yield the types of which so many links say the same that once is enough, and what they say."""
+        labels: dict[str, list[str]] = {}
+        for link in self._topology.links.values():
+            labels.setdefault(link.type, []).append(link_label(link))
+        for type_name, of_type in labels.items():
+            if len(of_type) > _MOST_LABELS and len(set(of_type)) == 1:
+                yield type_name, of_type[0]
 
     def _draw_title(self, x0: float, y1: float) -> None:
         nodes, links = len(self._topology.nodes), len(self._topology.links)
         name = Path(self._topology.name).name if ":" not in self._topology.name else self._topology.name
-        self._axes.text(
-            x0 + 0.2, y1 - 0.2, _plain(name), ha="left", va="center", fontsize=11, color=INK, weight="bold", zorder=7
-        )
+        self._text((x0 + 0.2, y1 - 0.2), name, ha="left", va="center", fontsize=11, color=INK, weight="bold")
         words = f"{nodes} node{'s' * (nodes != 1)}, {links} link{'s' * (links != 1)}"
-        self._axes.text(x0 + 0.2, y1 - 0.4, words, ha="left", va="center", fontsize=7.5, color=PALE, zorder=7)
-
-    def _legend_entries(self) -> list[tuple[str, Line2D]]:
-        entries = []
-        for type_name in dict.fromkeys(node.type for node in self._topology.nodes.values()):
-            style = node_style(type_name)
-            marker = Line2D(
-                [],
-                [],
-                linestyle="none",
-                marker=style.marker,
-                markersize=style.size * 0.45,
-                markerfacecolor=style.fill,
-                markeredgecolor=style.edge,
-                markeredgewidth=1.1,
-            )
-            entries.append((type_name, marker))
-        for type_name in dict.fromkeys(link.type for link in self._topology.links.values()):
-            line_style = link_style(type_name)
-            line = Line2D([], [], color=line_style.colour, linewidth=line_style.width, linestyle=line_style.pattern)
-            common = {link_label(link) for link in self._topology.links.values() if link.type == type_name}
-            text = common.pop() if len(common) == 1 and len(self._topology.links) > _MOST_LABELS else ""
-            entries.append((f"{type_name} {text}".strip(), line))
-        return entries
-
-    def _legend_width(self) -> float:
-        return sum(0.62 + size_of(text, 8)[0] for text, _ in self._legend)
-
-    def _draw_legend(self, x0: float, x1: float, y0: float) -> None:
-        x, y = (x0 + x1 - self._legend_width()) / 2, y0 + 0.24
-        for text, handle in self._legend:
-            handle.set_data(
-                [x + 0.12, x + 0.36] if handle.get_linestyle() != "None" else [x + 0.26],
-                [y, y][: 1 + (handle.get_linestyle() != "None")],
-            )
-            self._axes.add_line(handle)
-            self._axes.text(x + 0.44, y, text, ha="left", va="center_baseline", fontsize=8, color=PALE)
-            x += 0.62 + size_of(text, 8)[0]
+        self._text((x0 + 0.2, y1 - 0.4), words, ha="left", va="center", fontsize=7.5, color=PALE)
 
 
 def _pair(link: Link) -> tuple[str, str]:
@@ -338,8 +305,3 @@ def _bent(first: Point, second: Point, bend: float) -> list[Point]:
         off = 2 * t * (1 - t)
         points.append((first[0] + dx * t + nx * off, first[1] + dy * t + ny * off))
     return points
-
-
-def _plain(text: str) -> str:
-    """Return a text in which matplotlib sees no formulas."""
-    return text.replace("$", r"\$")

@@ -59,21 +59,16 @@ def test_shipped_topologies_of_one_subnet(bench: Bench, name: str, pairs: int) -
     assert record["metrics"] == {"pairs_reached": pairs}
 
 
-NEIGHBOURS = """\
-from qemunet import Task
-
-async def experiment(bed):
-    done = await bed.run(Task("ping", {"New-York": "ping -c 3 -i 0.2 10.0.0.2", "Chicago": "hostname"}))
-    return {"name": done["Chicago"].output, "answers": done["New-York"].output.count("bytes from 10.0.0.2")}
-"""
-
-
 @needs_tools
 def test_a_network_of_topohub(bench: Bench) -> None:
-    record = judged(bench, "topohub:topozoo/Abilene", bench.file("e.py", NEIGHBOURS))
-    assert record["metrics"] == {"name": "Chicago\n", "answers": 3}
+    for _ in range(3):  # A machine busy with other things may spoil one, not three in a row.
+        done, record = bench.run("topohub:topozoo/Abilene", ROOT / "experiments" / "round_trips.py")
+        if record["status"] != "unfaithful":
+            break
+    assert record["status"] == "passed", done.stderr
+    assert record["metrics"]["pairs_reached"] == 110
     assert record["topology"] == "topohub:topozoo/Abilene"
-    assert record["parameters"] == {"kind": "container", "image": "", "link": "wire", "routing": "static"}
+    assert record["parameters"].items() >= {"kind": "container", "link": "wire", "routing": "static"}.items()
     assert json.loads((Path(record["directory"]) / "topology.txt").read_text())["graph"]["name"] == "abilene"
 
 

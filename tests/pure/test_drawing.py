@@ -106,6 +106,12 @@ def test_a_grid_is_unfolded_along_the_axes() -> None:
     assert len({round(x) for x, _ in points.values()}) > len({round(y) for _, y in points.values()})
 
 
+def test_a_chain_is_straight() -> None:
+    points = place_all(parse_topology(generate("chain", [7])))
+    assert [points[f"n{number}"][0] for number in range(1, 8)] == sorted(x for x, _ in points.values())
+    assert {round(y, 6) for _, y in points.values()} == {0.0}
+
+
 def test_given_positions_are_kept() -> None:
     topology = parse_topology("node a qemu\nnode b qemu\nnode c qemu\nchain a b c")
     points = place_all(with_positions(topology, {"a": "0,0", "b": "100,0,5", "c": "100,-50"}))

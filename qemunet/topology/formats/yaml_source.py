@@ -11,7 +11,7 @@ from qemunet.topology.lexer import Statement, Word
 from qemunet.topology.model import Topology
 from qemunet.topology.nodes import known_keys
 from qemunet.topology.parameters import NAME, Parameters
-from qemunet.topology.problems import Place, Problems, did_you_mean, shown
+from qemunet.topology.problems import Problems, did_you_mean, shown
 from qemunet.topology.read import LINK_KEYWORDS, assemble
 from qemunet.topology.registry import LINK_TYPES, OPTIONS
 from qemunet.topology.statements import KEY
@@ -79,12 +79,12 @@ class _Reader:
                     self._parameter(key, inner)
                 case "options":
                     for pair in self._pairs([(key, inner)], "option", OPTIONS):
-                        self._add(_keyword("option", key.place), pair)
+                        self._add(Word("option", key.place), pair)
                 case "defaults":
                     entries = self._mapping(inner, f"what stands under {shown(key.text)} is a mapping of keys")
                     of_links = key.text == "link" or key.text in LINK_TYPES
                     known = known_keys(key.text, "link" if of_links else "node")
-                    self._add(_keyword("default", key.place), key.word("name"), *self._pairs(entries, key.text, known))
+                    self._add(Word("default", key.place), key.word("name"), *self._pairs(entries, key.text, known))
                 case _:
                     self._node(key, inner)
 
@@ -95,7 +95,7 @@ class _Reader:
         elif not isinstance(value, Scalar):
             self._problems.add(value.place, f"parameter {key.text} is {what_is(value)}; it has one value")
         else:
-            self._add(_keyword("param", key.place), key.word(""), Word("=", key.place), value.word(""))
+            self._add(Word("param", key.place), key.word(""), Word("=", key.place), value.word(""))
 
     def _node(self, key: Scalar, value: Tree) -> None:
         entries = list(self._mapping(value, f"a node is a mapping such as {{type: container}}; {shown(key.text)}"))
@@ -103,52 +103,50 @@ class _Reader:
         known = known_keys(type_words[0].text if type_words else "", "node")
         rest = [entry for entry in entries if entry[0].text != "type"]
         pairs = self._pairs(rest, "node", known)
-        self._add(_keyword("node", key.place), key.word("name"), *type_words, *pairs)
+        self._add(Word("node", key.place), key.word("name"), *type_words, *pairs)
 
     def _link(self, value: Tree) -> None:
         entries = list(self._mapping(value, "an item of links is a mapping such as {link: [a, b], type: wire}"))
+        kinds = [entry for entry in entries if entry[0].text in LINK_KEYWORDS]
         if not entries:
             return
-        kinds = [entry for entry in entries if entry[0].text in LINK_KEYWORDS]
         if len(kinds) != 1:
-            wanted = f"one of {', '.join(LINK_KEYWORDS)}"
-            if kinds:
-                second = kinds[1][0]
-                self._problems.add(second.place, f"{second.text} beside {kinds[0][0].text}; an item has {wanted}")
-            else:
-                near = (did_you_mean(key.text, LINK_KEYWORDS) for key, _ in entries)
-                hint = next((said for said in near if said), "")
-                self._problems.add(entries[0][0].place, f"this item of links has not {wanted}{hint}")
+            self._report_kinds(entries, [key for key, _ in kinds])
             return
         keyword, of_keyword = kinds[0]
-        type_words = [self._scalar(inner, "type").word("type") for name, inner in entries if name.text == "type"]
-        is_lan = keyword.text == "lan"
-        reserved = {keyword.text, "type"} | ({"ends"} if is_lan else set())
-        known = known_keys(type_words[0].text if type_words else "wire", "link")
-        pairs = self._pairs([entry for entry in entries if entry[0].text not in reserved], keyword.text, known)
-        if not type_words:
-            if is_lan:
-                self._problems.add(keyword.place, f"this lan has no type; types are {', '.join(LINK_TYPES)}")
-                return
-            type_words = [Word("wire", keyword.place, role="type")]
-        names: list[Word] = []
-        ends_of = of_keyword
-        if is_lan:
-            names = [self._scalar(of_keyword, "the name of a lan").word("name")]
+        taken = {keyword.text, "type"} | ({"ends"} if keyword.text == "lan" else set())
+        types = [self._scalar(inner, "type").word("type") for name, inner in entries if name.text == "type"]
+        known = known_keys(types[0].text if types else "wire", "link")
+        pairs = list(self._pairs([entry for entry in entries if entry[0].text not in taken], keyword.text, known))
+        if keyword.text == "lan":
             listed = [inner for name, inner in entries if name.text == "ends"]
+            if not types:
+                self._problems.add(keyword.place, f"this lan has no type; types are {', '.join(LINK_TYPES)}")
             if not listed:
                 self._problems.add(keyword.place, "this lan has no ends: {lan: NAME, type: TYPE, ends: [END, ...]}")
-                return
-            ends_of = listed[0]
-        ends = [
-            self._scalar(end, "an end").word("name")
-            for end in self._items(ends_of, f"the ends of a {keyword.text} are a list, such as [a, b]")
-        ]
-        if not ends and (keyword.text in ("link", "lan") or isinstance(ends_of, Sequence)):
-            self._problems.add(ends_of.place, f"a {keyword.text} needs ends")
+            if types and listed and (ends := self._ends(keyword, listed[0])):
+                name = self._scalar(of_keyword, "the name of a lan").word("name")
+                self._add(Word("lan", keyword.place), name, *types, *ends, *pairs)
+        elif ends := self._ends(keyword, of_keyword):
+            types = types or [Word("wire", keyword.place, role="type")]
+            self._add(Word(keyword.text, keyword.place), *ends, *types, *pairs)
+
+    def _report_kinds(self, entries: list[tuple[Scalar, Tree]], kinds: list[Scalar]) -> None:
+        """Report an item of links that is of no kind, or of several."""
+        wanted = f"one of {', '.join(LINK_KEYWORDS)}"
+        if kinds:
+            self._problems.add(kinds[1].place, f"{kinds[1].text} beside {kinds[0].text}; an item has {wanted}")
             return
-        self._add(_keyword(keyword.text, keyword.place), *names, *(type_words if is_lan else ()), *ends,
-                  *(() if is_lan else type_words), *pairs)  # fmt: skip
+        near = (did_you_mean(key.text, LINK_KEYWORDS) for key, _ in entries)
+        hint = next((said for said in near if said), "")
+        self._problems.add(entries[0][0].place, f"this item of links has not {wanted}{hint}")
+
+    def _ends(self, keyword: Scalar, value: Tree) -> list[Word]:
+        """Return the ends of a link; report where there are none."""
+        items = list(self._items(value, f"the ends of a {keyword.text} are a list, such as [a, b]"))
+        if not items and not isinstance(value, Mapping):
+            self._problems.add(value.place, f"a {keyword.text} needs ends")
+        return [self._scalar(end, "an end").word("name") for end in items]
 
     def _pairs(self, entries: Iterable[tuple[Scalar, Tree]], what: str, known: Iterable[str]) -> Iterator[Word]:
         """Yield entries as KEY=VALUE; report those that cannot be."""
@@ -185,7 +183,3 @@ class _Reader:
 
     def _add(self, *words: Word) -> None:
         self.statements.append(words)
-
-
-def _keyword(text: str, place: Place) -> Word:
-    return Word(text, place)
