@@ -216,7 +216,7 @@ class TestPointToPoint:
                 advertisement = await a.port.receive()
                 assert advertisement[:12] == a.mac + b.mac
                 assert packets.is_valid_icmp6(advertisement[14:])
-                assert advertisement[22:54] == IPv6Address("fd00::2").packed + packets.IPv6Address("fd00::1").packed
+                assert advertisement[22:54] == IPv6Address("fd00::2").packed + IPv6Address("fd00::1").packed
                 assert advertisement[54] == 136
                 assert advertisement[-6:] == b.mac
                 # None of this crossed the link.
