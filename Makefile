@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture fuzz zoo setup lint types format lock sanitize bench-skew bench-delays clean
+.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -64,6 +64,10 @@ bench-skew: setup
 PINGS ?= 2000
 bench-delays: setup
 	$(BIN)/python benchmarks/delays.py --pings $(PINGS)
+
+# After a change of the ns-3 version, or of attributes in qemunet/native.
+attributes: setup
+	$(BIN)/python scripts/ns3_attributes.py
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from qemunet.cli.main import add_topology_arguments
+
+if TYPE_CHECKING:
+    from qemunet.plan.model import LinkPlan, WifiPlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,5 +46,12 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"  {guest.node:<16} {kind}  {addresses}")
     for link in plan.simulation.links:
         ends = " ".join(f"{end.node}:{end.interface}" for end in link.ends)
-        print(f"  {link.name:<16} {link.type}  {ends}")
+        how = f"  ({_of_wifi(link, link.wifi)})" if link.wifi else ""
+        print(f"  {link.name:<16} {link.type}  {ends}{how}")
     return 0
+
+
+def _of_wifi(link: LinkPlan, wifi: WifiPlan) -> str:
+    access_points = [end.node for end, mac in zip(link.ends, wifi.macs, strict=True) if mac == "ns3::ApWifiMac"]
+    mode = f"infrastructure, access point {access_points[0]}" if access_points else "ad hoc"
+    return f"{mode}, {wifi.standard}"
