@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qemunet.cli.main import add_topology_arguments
+
+if TYPE_CHECKING:
+    from qemunet.plan.model import LinkPlan, WifiPlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +22,12 @@ def execute(arguments: argparse.Namespace) -> int:
     """Check; standard output gets a summary or the plan, standard error the warnings."""
     from qemunet.experiment import split_parameters
     from qemunet.plan import make_plan, plan_to_json
-    from qemunet.topology import declared_parameters, read_topology
+    from qemunet.topology import declared_parameters, read_topology, source_directory
 
     declared = declared_parameters(arguments.topology)
     overrides, _ = split_parameters(dict(arguments.parameters), declared, {})
     topology = read_topology(arguments.topology, parameters=overrides)
-    plan = make_plan(topology, seed=1, source_directory=Path(arguments.topology).resolve().parent)
+    plan = make_plan(topology, seed=1, source_directory=source_directory(arguments.topology))
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for note in plan.notes:
@@ -43,5 +46,12 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"  {guest.node:<16} {kind}  {addresses}")
     for link in plan.simulation.links:
         ends = " ".join(f"{end.node}:{end.interface}" for end in link.ends)
-        print(f"  {link.name:<16} {link.type}  {ends}")
+        how = f"  ({_of_wifi(link, link.wifi)})" if link.wifi else ""
+        print(f"  {link.name:<16} {link.type}  {ends}{how}")
     return 0
+
+
+def _of_wifi(link: LinkPlan, wifi: WifiPlan) -> str:
+    access_points = [end.node for end, mac in zip(link.ends, wifi.macs, strict=True) if mac == "ns3::ApWifiMac"]
+    mode = f"infrastructure, access point {access_points[0]}" if access_points else "ad hoc"
+    return f"{mode}, {wifi.standard}"

@@ -18,6 +18,7 @@ def configuration_script(plan: GuestPlan) -> str:
 
 def _lines(plan: GuestPlan) -> Iterator[str]:
     yield f"hostname {shlex.quote(plan.node)}"
+    yield from _settings(plan)
     if plan.type == "qemu":  # A container's interfaces are made with their names.
         yield from _naming(plan.interfaces)
     for interface in plan.interfaces:
@@ -29,10 +30,42 @@ def _lines(plan: GuestPlan) -> Iterator[str]:
             yield f"ip link set dev {interface.name} master br0 up"
         yield f"ip link set dev br0 mtu {min(interface.mtu for interface in plan.interfaces)} up"
         yield from _addresses("br0", [address for interface in plan.interfaces for address in interface.addresses])
+    else:
+        for interface in plan.interfaces:
+            yield f"ip link set dev {interface.name} up"
+            yield from _addresses(interface.name, interface.addresses)
+    yield from _routes(plan)
+
+
+def _settings(plan: GuestPlan) -> Iterator[str]:
+    """What the kernel does with addresses and packets; before an interface is up."""
+    if any(":" in address for interface in plan.interfaces for address in interface.addresses):
+        # Those that the kernel gives itself, by which a router asks for neighbours, would not be good for a second.
+        yield from _set("0", "ipv6/conf/*/accept_dad")
+    if plan.hop_limit is not None:
+        yield from _set(str(plan.hop_limit), "ipv4/ip_default_ttl", "ipv6/conf/*/hop_limit")
+    if plan.forwards:
+        # Two directions may take different ways of the same length, and what comes by another one is no forgery.
+        yield from _set("0", "ipv4/conf/*/rp_filter", "ipv4/conf/*/send_redirects")
+        yield from _set("1", "ipv4/ip_forward", "ipv6/conf/all/forwarding")
+    if plan.routes:
+        yield from _set("0", "ipv4/conf/*/accept_redirects", "ipv6/conf/*/accept_redirects")
+
+
+def _set(value: str, *patterns: str) -> Iterator[str]:
+    """Write settings of the kernel, as far as it has them: IPv6 may be absent."""
+    files = " ".join(f"/proc/sys/net/{pattern}" for pattern in patterns)
+    yield f"for each in {files}; do if [ -e $each ]; then echo {value} >$each; fi; done"
+
+
+def _routes(plan: GuestPlan) -> Iterator[str]:
+    """Add the routes, all by one process where `ip` can do that (busybox's cannot)."""
+    if not plan.routes:
         return
-    for interface in plan.interfaces:
-        yield f"ip link set dev {interface.name} up"
-        yield from _addresses(interface.name, interface.addresses)
+    yield "if ip -V >/dev/null 2>&1; then ip -batch -; else"
+    yield "while read -r words; do case $words in *:*) ip -6 $words ;; *) ip $words ;; esac; done; fi <<'QEMUNET'"
+    yield from (f"route add {route}" for route in plan.routes)
+    yield "QEMUNET"
 
 
 def _naming(interfaces: tuple[InterfacePlan, ...]) -> Iterator[str]:

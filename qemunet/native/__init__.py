@@ -7,6 +7,8 @@ import sysconfig
 from pathlib import Path
 
 NAME = "libqemunet-native.so"
+WIFI_NAME = "libqemunet-wifi.so"
+"""Beside it: what only a Wi-Fi, or nodes that move, need."""
 
 
 def library_candidates() -> tuple[Path, ...]:

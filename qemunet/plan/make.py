@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
 from qemunet.errors import PlanError
+from qemunet.plan.impairments import impairments_of
 from qemunet.plan.model import (
     Attach,
     EndPlan,
@@ -18,9 +20,11 @@ from qemunet.plan.model import (
     LinkPlan,
     Plan,
     SimulationPlan,
+    StackInterfacePlan,
     TapPlan,
     VethPlan,
 )
+from qemunet.plan.ns3 import link_attributes, mobility_plans, modules_of, mtu_text, ns3_defaults, wifi_plan
 from qemunet.plan.qemu import (
     DEFAULT_ARCH,
     DEFAULT_CONSOLE,
@@ -32,13 +36,14 @@ from qemunet.plan.qemu import (
     machine_of,
     qemu_argv,
 )
+from qemunet.plan.routes import USUAL_HOP_LIMIT, Routes, find_routes
+from qemunet.plan.stacks import BRIDGE, StackEnd, plan_stacks
 from qemunet.topology import keys
+from qemunet.topology.attributes import attribute_problems
 from qemunet.topology.model import End, Link, Node, Topology
-from qemunet.topology.placement import placement_problems, placement_warnings, unused_keys
+from qemunet.topology.placement import placement_problems, placement_warnings, records, unused_keys
 from qemunet.topology.problems import Problems
-from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
-
-_USUAL_MTU = "1500"
+from qemunet.topology.registry import LINK_TYPES, keys_of
 
 DEFAULT_DISK = "64MiB"
 MOST_CONTAINER_INTERFACES = 240
@@ -58,17 +63,24 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
         PlanError: everything that cannot be built.
     """
     problems = Problems()
-    for place, message in placement_problems(topology):
+    for place, message in (*placement_problems(topology), *attribute_problems(topology)):
         problems.add(place, message)
     taps: list[TapPlan] = []
     veths: list[VethPlan] = []
     interfaces: dict[str, list[InterfacePlan]] = {name: [] for name in topology.nodes}
+    stack_ends: dict[str, list[StackEnd]] = {}
     links: list[LinkPlan] = []
     door = 0
     for link in topology.links.values():
         ends: list[EndPlan] = []
-        mtus = keys.directions(link.attributes.get("mtu", _USUAL_MTU), keys.mtu_bytes)
+        mtus = keys.directions(mtu_text(link), keys.mtu_bytes)
         for index, end in enumerate(link.ends):
+            if not topology.nodes[end.node].is_guest:
+                own = StackInterfacePlan(end.interface, end.addresses, mtus[min(index, 1)])
+                stack_ends.setdefault(end.node, []).append(StackEnd(own, link.segment))
+                pcap = records(topology.nodes[end.node], link)
+                ends.append(EndPlan(end.node, end.interface, end.mac, None, None, pcap=pcap))
+                continue
             interface = _plan_interface(topology, link, end, door, mtus[min(index, 1)])
             interfaces[end.node].append(interface)
             tap = f"qn-sim{door}" if interface.attach == "tapbridge" else None
@@ -78,27 +90,79 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
                 taps.append(TapPlan(interface.host_tap, f"qn-br{door}", "guest"))
             if interface.host_veth:
                 veths.append(VethPlan(interface.host_veth, f"qn-port{door}", f"qn-br{door}"))
-            ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap))
+            pcap = records(topology.nodes[end.node], link)
+            ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap, pcap))
             door += 1
-        links.append(LinkPlan(link.name, link.type, tuple(ends), max(mtus), _impairments(link)))
+
+        def wrong(key: str, message: str, link: Link = link) -> None:
+            problems.add(link.place_of(key), f"{key} of {link.type} {link.name}: {message}")
+
+        build = LINK_TYPES[link.type].build
+        attributes = {} if build is None else link.attributes
+        if build is None:
+            impairments = impairments_of(link.type, link.attributes, source_directory, wrong)
+        else:
+            impairments = _known_of_foreign(link)
+        links.append(
+            LinkPlan(
+                link.name,
+                link.type,
+                tuple(ends),
+                max(mtus),
+                impairments,
+                build,
+                attributes,
+                ns3=link_attributes(link),
+                wifi=None if problems else wifi_plan(link),
+            )
+        )
     guests = tuple(
-        _plan_guest(node, interfaces[node.name], source_directory, problems) for node in topology.nodes.values()
+        _plan_guest(node, interfaces[node.name], source_directory, problems)
+        for node in topology.nodes.values()
+        if node.is_guest
     )
     problems.raise_if_any(PlanError)
+    routes = find_routes(topology, {link.name: _delays_ns(link) for link in links}, BRIDGE)
     warnings = (f"{place}: {message}" for place, message in placement_warnings(topology))
     return Plan(
         name=Path(topology.name).stem,
-        guests=guests,
+        guests=tuple(_with_routes(guest, routes) for guest in guests),
         simulation=SimulationPlan(
             simulator=topology.options.get("simulator", "qemunet"),
             seed=seed,
             nodes=tuple(topology.nodes),
             links=tuple(links),
+            stacks=plan_stacks(topology, stack_ends, routes),
+            mobility=(mobility := mobility_plans(topology)),
+            defaults=(defaults := ns3_defaults(topology)),
+            modules=modules_of(links, mobility, defaults),
         ),
         host=HostPlan(bridges=tuple(dict.fromkeys(tap.bridge for tap in taps)), taps=tuple(taps), veths=tuple(veths)),
         options=topology.options,
         warnings=(*topology.warnings, *warnings),
         notes=tuple(f"{place}: {message}" for place, message in unused_keys(topology)),
+    )
+
+
+def _known_of_foreign(link: Link) -> tuple[Impairments, ...]:
+    """The delay of a link of another package's type, if it has such a key and reads it as nanoseconds."""
+    row = keys_of(link.type).get("delay")
+    delay_ns = row.parse(link.attributes["delay"]) if row and row.parse and "delay" in link.attributes else 0
+    return (Impairments(delay_ns=delay_ns),) if isinstance(delay_ns, int) else ()
+
+
+def _delays_ns(link: LinkPlan) -> tuple[int, int]:
+    """Delay of a link there and back; 0 where nothing is known."""
+    delays = [impairments.delay_ns for impairments in link.impairments] or [0]
+    return delays[0], delays[-1]
+
+
+def _with_routes(guest: GuestPlan, routes: Routes) -> GuestPlan:
+    return replace(
+        guest,
+        routes=routes.of(guest.node),
+        forwards=guest.node in routes.forward,
+        hop_limit=routes.hop_limit if routes.hop_limit != USUAL_HOP_LIMIT else None,
     )
 
 
@@ -115,39 +179,6 @@ def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: in
         attach=attach,
         host_tap=f"qn-guest{door}" if attach == "tapbridge" and machine else None,
         host_veth=f"qn-guest{door}" if attach == "tapbridge" and not machine else None,
-    )
-
-
-def _impairments(link: Link) -> tuple[Impairments, ...]:
-    """Return what a link does to frames: per direction for a wire, once for a shared channel."""
-    attributes = link.attributes
-    if link.type == "csma":
-        return (
-            Impairments(
-                rate_bps=keys.one_rate(attributes["rate"]) if "rate" in attributes else None,
-                delay_ns=keys.one_delay(attributes.get("delay", "0")),
-                loss=keys.one_share(attributes.get("loss", "0")),
-            ),
-        )
-    rates = keys.directions(attributes["rate"], parse_rate_bps) if "rate" in attributes else (None, None)
-    delays = keys.directions(attributes.get("delay", "0"), keys.delay_ns)
-    jitters = keys.directions(attributes.get("jitter", "0"), parse_time_ns)
-    losses = keys.directions(attributes.get("loss", "0"), parse_share)
-    duplicates = keys.directions(attributes.get("duplicate", "0"), parse_share)
-    reorders = keys.directions(attributes.get("reorder", "0"), parse_share)
-    usual_queue = str(Impairments().queue_frames)
-    queues = keys.directions(attributes.get("queue", usual_queue), keys.queue_frames)
-    return tuple(
-        Impairments(
-            rate_bps=rates[way],
-            delay_ns=delays[way],
-            loss=losses[way],
-            jitter_ns=jitters[way],
-            duplicate=duplicates[way],
-            reorder=reorders[way],
-            queue_frames=queues[way],
-        )
-        for way in (0, 1)
     )
 
 

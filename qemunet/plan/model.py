@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qemunet.topology.delays import LONGEST_NS
+
 CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
 """A machine's virtio consoles, hvc0 and on: for the experiment's commands, for control, for copies and further shells."""
 
@@ -81,6 +83,9 @@ class GuestPlan:
             messages come and a login or a root shell stands.
         user: Who logs in there.
         password: For that login; None if none is needed.
+        routes: As words of ``ip route add``: ``10.0.2.0/23 via 10.0.0.2 dev eth0``.
+        forwards: It passes packets on.
+        hop_limit: Time to live of the packets that it makes; None leaves its own.
     """
 
     node: str
@@ -102,6 +107,9 @@ class GuestPlan:
     console: Literal["image", "serial"] = "image"
     user: str = "root"
     password: str | None = None
+    routes: tuple[str, ...] = ()
+    forwards: bool = False
+    hop_limit: int | None = None
 
     @property
     def console_names(self) -> tuple[str, ...]:
@@ -115,17 +123,43 @@ class GuestPlan:
 
 
 @dataclass(frozen=True)
+class DelayPart:
+    """A part of a delay distribution; the parts' weights add up to 1.
+
+    Attributes:
+        kind: ``uniform``: between ``first`` and ``second``. ``normal``: ``first`` is the mean and ``second`` the
+            standard deviation, both in ns; ``lognormal``: both of the logarithm of the time in ns. Draws below
+            ``min_ns`` or above ``max_ns`` are done again. ``values``: one of ``values_ns``.
+        weight: Share of the frames whose delay comes from it.
+        first, second, min_ns, max_ns: See ``kind``.
+        values_ns: values: all of them.
+        weights: values: their shares; empty if all are as likely.
+    """
+
+    kind: Literal["uniform", "normal", "lognormal", "values"]
+    weight: float
+    first: float = 0.0
+    second: float = 0.0
+    min_ns: int = 0
+    max_ns: int = LONGEST_NS
+    values_ns: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Impairments:
     """What one direction of a link does to frames.
 
     Attributes:
         rate_bps: Bits per second; None is unlimited.
-        delay_ns: Propagation delay.
+        delay_ns: Propagation delay; where it is drawn for each frame, its mean.
         loss: Share of frames lost, 0..1, drawn per frame.
         jitter_ns: Half width of a uniform addition to the delay (never reorders by itself).
         duplicate: Share of frames sent twice.
-        reorder: Share of frames that skip the delay and so overtake.
+        reorder: Share of frames that may overtake: they skip a fixed delay, or keep the one that they draw whatever
+            their predecessors drew.
         queue_frames: Frames that may wait for the transmitter; one more is dropped.
+        delay_parts: What each frame's delay is drawn from; empty for a fixed one.
     """
 
     rate_bps: int | None = None
@@ -135,6 +169,7 @@ class Impairments:
     duplicate: float = 0.0
     reorder: float = 0.0
     queue_frames: int = 1000
+    delay_parts: tuple[DelayPart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +183,7 @@ class EndPlan:
         door: Number of the door, None where the node has no guest.
         attach: How the door is built.
         tap: The tap that ns-3's TapBridge opens (tapbridge only).
+        pcap: Its frames are recorded, in the run's ``pcap/`` under ``pcap_name``.
     """
 
     node: str
@@ -156,6 +192,69 @@ class EndPlan:
     door: int | None
     attach: Attach | None
     tap: str | None = None
+    pcap: bool = False
+
+    @property
+    def pcap_name(self) -> str:
+        """Name of the file in which its frames are recorded."""
+        return f"{self.node}-{self.interface}.pcap"
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """An object of ns-3's.
+
+    Attributes:
+        type: Name of its TypeId.
+        attributes: As ns-3 takes them, as text.
+    """
+
+    type: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WifiPlan:
+    """What a Wi-Fi has beyond what every link has.
+
+    Attributes:
+        standard: As ns-3 names it, such as ``802.11g``.
+        channel: The PHYs' ChannelSettings.
+        ssid: Name of the network.
+        macs: Type of the MAC of each end.
+        mac_attributes: Attributes of the MACs by their type.
+        manager: Rate control.
+        losses: What signals lose, one after the other.
+        delay: How long they take.
+    """
+
+    standard: str
+    channel: str
+    ssid: str
+    macs: tuple[str, ...]
+    mac_attributes: Mapping[str, Mapping[str, str]]
+    manager: ModelPlan
+    losses: tuple[ModelPlan, ...]
+    delay: ModelPlan
+
+
+@dataclass(frozen=True)
+class MobilityPlan:
+    """Where a node is and how it moves.
+
+    Attributes:
+        node: Its name.
+        model: The mobility model.
+        position: At simulation time 0, in metres.
+        velocity: In metres a second; None unless the model has a constant one.
+        allocator: Where a model that goes from one destination to the next finds them.
+    """
+
+    node: str
+    model: ModelPlan
+    position: tuple[float, ...]
+    velocity: tuple[float, ...] | None = None
+    allocator: ModelPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -164,10 +263,14 @@ class LinkPlan:
 
     Attributes:
         name: As the user sees it.
-        type: ``wire`` (exactly two ends) or ``csma``.
+        type: ``wire`` and ``p2p`` (exactly two ends), ``csma``, ``wifi``, or a type of another package.
         ends: In order of the file.
         mtu: In bytes, without the Ethernet header.
-        impairments: wire: (first to second end, back). csma: one, of which rate, delay and loss are used.
+        impairments: wire, p2p: (first to second end, back). csma: one, of which rate, delay and loss are used. wifi: none.
+        build: ``package.module:function`` that makes it in ns-3; None where this package does.
+        attributes: Its keys as text, for that function.
+        ns3: Attributes of ns-3 to set, by what has them: ``channel``, ``device``, wifi also ``phy``.
+        wifi: Set for ``wifi``.
     """
 
     name: str
@@ -175,6 +278,56 @@ class LinkPlan:
     ends: tuple[EndPlan, ...]
     mtu: int
     impairments: tuple[Impairments, ...]
+    build: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    ns3: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    wifi: WifiPlan | None = None
+
+
+@dataclass(frozen=True)
+class StackInterfacePlan:
+    """An interface of a node that ns-3 itself plays.
+
+    Attributes:
+        name: As in its EndPlan; ``br0`` is a bridge's own.
+        addresses: With prefix length.
+        mtu: In bytes.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    mtu: int
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """What ns-3 itself plays on a node without guest.
+
+    Attributes:
+        node: Name of the node.
+        type: Its type.
+        role: ``host``: an Internet stack; ``router``: one that passes packets on; ``bridge``: its devices are ports of a bridge.
+        interfaces: In order; of a bridge only ``br0``, if that has addresses.
+        routes: As words of ``ip route add``: ``10.0.2.0/23 via 10.0.0.2 dev eth0``.
+        olsr: It runs OLSR.
+        excluded: Interfaces that OLSR does not use.
+        announced: Networks that OLSR tells the others of.
+        hop_limit: Time to live of the packets that it makes.
+        build: ``package.module:function`` that completes it; None for a type of this package.
+        attributes: Its keys as text, for that function.
+    """
+
+    node: str
+    type: str
+    role: Literal["host", "router", "bridge"]
+    interfaces: tuple[StackInterfacePlan, ...]
+    routes: tuple[str, ...] = ()
+    olsr: bool = False
+    excluded: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
+    hop_limit: int = 64
+    build: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -186,12 +339,20 @@ class SimulationPlan:
         seed: Of every random stream of the run.
         nodes: Names of the ns-3 nodes, in order.
         links: In order of the file.
+        stacks: Nodes that ns-3 itself plays; the others are ghost nodes of guests.
+        mobility: Of the nodes that have a place in the simulation.
+        defaults: ns-3 defaults (``ns3::TYPE::ATTRIBUTE``), set before anything is built.
+        modules: Modules of ns-3 that defaults and models need beyond those of every run.
     """
 
     simulator: str
     seed: int
     nodes: tuple[str, ...]
     links: tuple[LinkPlan, ...]
+    stacks: tuple[StackPlan, ...] = ()
+    mobility: tuple[MobilityPlan, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

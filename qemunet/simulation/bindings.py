@@ -42,7 +42,12 @@ class Namespace:
             cppyy.include(f"ns3/{header}")
         # A node belongs to ns-3's NodeList: Python must not delete one that was made as ns.Node().
         self._nodes: list[Any] = []
-        cppyy.gbl.ns3.Node.__del__ = self._nodes.append
+
+        def keep(node: Any) -> None:
+            # A function, which becomes a method of the node; `append` itself would be called without it.
+            self._nodes.append(node)
+
+        cppyy.gbl.ns3.Node.__del__ = keep
 
     def __getattr__(self, name: str) -> Any:
         """Called when a name is used for the first time: from then on it is an attribute."""

@@ -9,13 +9,26 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from qemunet import native
 from qemunet.errors import MissingRequirement
 
 #: In the order in which they depend on each other: what libqemunet-native.so needs.
-MODULES = ("core", "stats", "network", "bridge", "traffic-control", "internet", "csma", "tap-bridge")
+MODULES = (
+    "core",
+    "stats",
+    "network",
+    "bridge",
+    "traffic-control",
+    "internet",
+    "csma",
+    "tap-bridge",
+    "point-to-point",
+    "olsr",
+)
 
 
 def ns3_directory() -> Path:
@@ -28,6 +41,10 @@ def ns3_directory() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise MissingRequirement("the Python package ns3 is not installed", hint="pip install ns3==3.44.post0")
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+#: What libqemunet-wifi.so needs: loaded for a Wi-Fi, or nodes that move, only.
+WIFI_MODULES = ("antenna", "mobility", "propagation", "energy", "spectrum", "wifi")
 
 
 def module_library(module: str) -> Path:
@@ -65,25 +82,77 @@ def load() -> ctypes.PyDLL:
         ctypes.CDLL(str(module_library(module)), mode=ctypes.RTLD_GLOBAL)
     library = ctypes.PyDLL(str(native_library()), mode=ctypes.RTLD_GLOBAL)
     text, u16, u32, raw = ctypes.c_char_p, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_char_p
-    signatures: dict[str, tuple[type | None, list[type]]] = {
+    signatures: dict[str, tuple[Any, list[Any]]] = {
         "qemunet_open": (None, [text, u32, ctypes.c_int]),
         "qemunet_add_node": (u32, [text]),
         "qemunet_add_wire": (u32, [u32, text, u32, text, u16, raw, raw]),
         "qemunet_add_csma": (u32, [u16, raw]),
+        "qemunet_add_delay": (u32, [raw, u32]),
         "qemunet_add_csma_end": (None, [u32, u32, text]),
+        "qemunet_add_point_to_point": (u32, [u32, text, u32, text, u16, raw, raw]),
+        "qemunet_add_point_to_point_door": (None, [u32, u32, u32, text, text]),
+        "qemunet_add_foreign": (u32, [u16]),
+        "qemunet_add_bridge": (u32, [u32]),
+        "qemunet_add_stack": (None, [u32, ctypes.c_int, ctypes.c_int, ctypes.c_int, u32, text]),
         "qemunet_add_door": (None, [u32, u32, u32]),
         "qemunet_add_tap": (None, [u32, u32, text]),
+        "qemunet_add_pcap": (None, [u32, u32, ctypes.c_int64, text]),
+        "qemunet_close_pcap": (None, []),
+        "qemunet_pcap_frames": (ctypes.c_uint64, [u32]),
+        "qemunet_pcap_dropped": (ctypes.c_uint64, [u32]),
         "qemunet_device_count": (u32, [u32]),
+        "qemunet_make": (u32, [text]),
+        "qemunet_get_device": (u32, [u32, u32]),
+        "qemunet_get_channel": (u32, [u32, u32]),
+        "qemunet_get_part": (u32, [u32, text]),
+        "qemunet_set": (text, [u32, text, text]),
+        "qemunet_set_part": (None, [u32, text, u32]),
+        "qemunet_set_default": (text, [text, text, text]),
         "qemunet_use_fifo": (ctypes.c_int, [ctypes.c_int]),
         "qemunet_was_demoted": (ctypes.c_int, []),
         "qemunet_run": (ctypes.c_int64, [ctypes.c_int]),
         "qemunet_close": (None, []),
     }
+    _declare(library, signatures)
+    return library
+
+
+def load_modules(modules: Iterable[str]) -> None:
+    """Load further modules of ns-3, so that their types are known."""
+    for module in modules:
+        ctypes.CDLL(str(module_library(module)), mode=ctypes.RTLD_GLOBAL)
+
+
+def load_wifi() -> ctypes.PyDLL:
+    """Load libqemunet-wifi.so, after ``load``, and declare its functions.
+
+    Raises:
+        MissingRequirement: it was not built.
+    """
+    load_modules(WIFI_MODULES)
+    path = native_library().with_name(native.WIFI_NAME)
+    if not path.is_file():
+        raise MissingRequirement(f"{path} is not built", hint="make setup builds it")
+    library = ctypes.PyDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    text, u16, u32, real = ctypes.c_char_p, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_double
+    _declare(
+        library,
+        {
+            "qemunet_place": (None, [u32, u32, real, real, real, ctypes.POINTER(real)]),
+            "qemunet_add_wifi": (u32, [text, text, text, text, u16, u32]),
+            "qemunet_add_wifi_loss": (None, [u32, u32]),
+            "qemunet_add_wifi_end": (None, [u32, u32, text, text]),
+            "qemunet_hold_wifi_end": (None, [u32, u32, u32]),
+        },
+    )
+    return library
+
+
+def _declare(library: ctypes.PyDLL, signatures: Mapping[str, tuple[Any, list[Any]]]) -> None:
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
         function.restype = result
         function.argtypes = arguments
-    return library
 
 
 def worker_environment() -> dict[str, str]:

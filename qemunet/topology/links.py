@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 from qemunet.topology import keys
 from qemunet.topology.lexer import Statement, Word
-from qemunet.topology.nodes import Defaults, Nodes, is_available
+from qemunet.topology.nodes import Defaults, Nodes, is_available, why_unusable
 from qemunet.topology.problems import Place, Problems, did_you_mean, shown
 from qemunet.topology.ranges import expand_ranges
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, TYPE_NAMES, keys_of
@@ -173,6 +173,8 @@ class Links:
 
     def _names_type(self, positional: list[Word], *, least: int) -> bool:
         """Return whether the last word is meant as a type: it can be nothing else, or it is nearest to one."""
+        if positional and positional[-1].role:
+            return positional[-1].role == "type"
         if len(positional) < least:
             return False
         last = positional[-1].text
@@ -191,6 +193,9 @@ class Links:
             if type_name in NODE_TYPES:
                 hint = f", it is a type of node; types of link are {', '.join(LINK_TYPES)}"
             self._problems.add(word.place, f"{shown(type_name)} is no type of link{hint}")
+            return None
+        if word and (why_not := why_unusable(type_name)):
+            self._problems.add(word.place, why_not)
             return None
         if word and not is_available(type_name):
             self._problems.add(word.place, f"link type {type_name} is not available in this version")

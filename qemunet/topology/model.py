@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qemunet.topology.problems import Place
+from qemunet.topology.registry import NODE_TYPES
 
 if TYPE_CHECKING:
     import networkx
@@ -18,7 +19,7 @@ class Node:
 
     Attributes:
         name: Unique in the topology; a guest's hostname.
-        type: ``qemu`` or ``container``.
+        type: Name of a node type: ``qemu``, ``container``, ``host``, ``router``, ``olsr``, ``bridge`` or another package's.
         attributes: Its keys as text, those of ``default`` statements included.
         place: Where it is written.
         places: Where each of its keys is written.
@@ -33,7 +34,17 @@ class Node:
     @property
     def bridges(self) -> bool:
         """Whether it joins all its interfaces into one segment."""
-        return self.attributes.get("bridge") == "yes"
+        return self.attributes.get("bridge") == "yes" or self.role == "bridge"
+
+    @property
+    def role(self) -> str:
+        """What its type makes of it: ``guest``, ``host``, ``router`` or ``bridge``."""
+        return NODE_TYPES[self.type].role
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether something runs behind it that frames pass to and from through doors."""
+        return self.role == "guest"
 
     def place_of(self, key: str) -> Place:
         """Where a key is written, or the node where it is not."""
@@ -56,7 +67,7 @@ class End:
     interface: str
     mac: str
     addresses: tuple[str, ...] = ()
-    written: int = 0
+    written: int = field(default=0, compare=False)
     place: Place = field(default=Place("", 0, 0), compare=False, repr=False)
 
 
@@ -66,7 +77,7 @@ class Link:
 
     Attributes:
         name: Unique among links and lans.
-        type: ``wire`` or ``csma``.
+        type: Name of a link type: ``wire``, ``csma``, ``p2p`` or another package's.
         ends: In order of the source; two (a Lan: any number from one).
         attributes: Its keys as text, those of ``default`` statements included.
         segment: Number of its segment; links and lans of one segment share subnets.
@@ -97,7 +108,8 @@ class Topology:
     """A network.
 
     Attributes:
-        name: What it was read as: a file's name.
+        name: What it was read as: a file's name. Two topologies are equal when they are the same network, whatever
+            the name, the parameters and the words of their sources.
         nodes: By name, in order of the source.
         links: Links and lans by name, in order of the source.
         options: As text.
@@ -107,11 +119,11 @@ class Topology:
         option_places: Where each option is written.
     """
 
-    name: str
+    name: str = field(compare=False)
     nodes: Mapping[str, Node]
     links: Mapping[str, Link]
     options: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict, compare=False)
     text: str = field(default="", compare=False, repr=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
     option_places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)

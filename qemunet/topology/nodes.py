@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
-from qemunet.topology import keys
+from qemunet.topology import keys, places
+from qemunet.topology.attributes import is_attribute
 from qemunet.topology.lexer import Statement, Word
 from qemunet.topology.model import Node
 from qemunet.topology.problems import Problems, did_you_mean, shown
-from qemunet.topology.ranges import RangeTooLargeError, expand_ranges
-from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, keys_of
-from qemunet.topology.statements import Value, Values, check_keys, first_broken, split_pairs
+from qemunet.topology.ranges import RangeTooLargeError, expand_ranges, range_lengths
+from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, Keys, keys_of
+from qemunet.topology.statements import Value, Values, check_keys, check_value, first_broken, split_pairs
 
 MOST_NODES = 100_000
 """Nodes that a topology may have."""
@@ -24,6 +26,7 @@ class Defaults:
 
     def __init__(self, problems: Problems) -> None:
         self._values: dict[str, dict[str, Value]] = {}
+        self._of_kind: dict[tuple[str, str], dict[str, Value]] = {}  # kind and type: what default KIND says to it
         self._problems = problems
 
     def read(self, statement: Statement) -> None:
@@ -40,6 +43,8 @@ class Defaults:
         if what.text not in known:
             near = did_you_mean(what.text, known)
             self._problems.add(what.place, f"{shown(what.text)} is no type of node or link{near}")
+        elif why_not := why_unusable(what.text):
+            self._problems.add(what.place, why_not)
         elif not is_available(what.text):
             self._problems.add(what.place, f"type {what.text} is not available in this version")
         else:
@@ -50,9 +55,32 @@ class Defaults:
 
     def complete(self, kind: str, type_name: str, written: Values) -> dict[str, Value]:
         """Return what a ``kind`` (node or link) of a type has, its written values last."""
-        known = keys_of(type_name)
-        general = {key: value for key, value in self._values.get(kind, {}).items() if key in known}
-        return {**general, **self._values.get(type_name, {}), **written}
+        return {**self._general(kind, type_name), **self._values.get(type_name, {}), **written}
+
+    def _general(self, kind: str, type_name: str) -> dict[str, Value]:
+        """Return what ``default node`` or ``default link`` says to a type: the values of keys that it has.
+
+        They were read as any type takes them; one that this type does not take is reported.
+        """
+        if (kind, type_name) not in self._of_kind:
+            known = keys_of(type_name)
+            self._of_kind[kind, type_name] = {
+                key: value
+                for key, value in self._values.get(kind, {}).items()
+                if is_attribute(known, key) or (key in known and check_value(key, known[key], value, self._problems))
+            }
+        return self._of_kind[kind, type_name]
+
+
+def why_unusable(type_name: str) -> str | None:
+    """Return why a type that another package brings cannot be used; None if it can, or is none of that kind."""
+    return next((types.why_not(type_name) for types in (NODE_TYPES, LINK_TYPES) if type_name in types), None)
+
+
+def known_keys(type_name: str, kind: str) -> Keys:
+    """Return the keys of a type; those of any ``kind`` (node or link) where there is no such type, or none that works."""
+    types: Mapping[str, object] = NODE_TYPES if kind == "node" else LINK_TYPES
+    return keys_of(type_name if type_name in types and why_unusable(type_name) is None else kind)
 
 
 def is_available(type_name: str) -> bool:
@@ -108,11 +136,29 @@ class Nodes:
             return
         right = check_keys(values, keys_of(type_word.text), f"type {type_word.text}", self._problems)
         complete = defaults.complete("node", type_word.text, right)
-        attributes = {key: value.text for key, value in complete.items()}
-        places = {key: value.place for key, value in complete.items()}
+        attributes = {key: value.text for key, value in complete.items() if key != "step"}
+        key_places = {key: value.place for key, value in complete.items() if key != "step"}
+        step = complete.get("step")
+        if step and "position" not in complete:
+            self._problems.add(step.place, "step needs the position of the first node; add position=x,y")
+            step = None
+        count = 0
         for word in names:
-            for name in self._expand(word):
-                self.nodes[name] = Node(name, type_word.text, attributes, word.place, places)
+            for index, name in enumerate(self._expand(word)):
+                own = attributes
+                if step:
+                    own = {**attributes, "position": self._place(word, complete["position"], step, count, index)}
+                self.nodes[name] = Node(name, type_word.text, own, word.place, key_places)
+                count += 1
+
+    def _place(self, word: Word, first: Value, step: Value, count: int, index: int) -> str:
+        """Return the position of a name: the ``count``-th of its statement, the ``index``-th of its word."""
+        several = "/" in step.text
+        try:
+            return places.place_range(first.text, step.text, range_lengths(word.text), index if several else count)
+        except ValueError as error:
+            self._problems.add(step.place, f"step={shown(step.text)[1:-1]}: {error}")
+            return first.text
 
     def spoil(self, statement: Statement) -> None:
         """Take in a node statement with a mistake in its quotes or brackets: links to its nodes say nothing."""
@@ -124,6 +170,9 @@ class Nodes:
             if word.text in LINK_TYPES:
                 hint = f", it is a type of link; types of node are {', '.join(NODE_TYPES)}"
             self._problems.add(word.place, f"{shown(word.text)} is no type of node{hint}")
+            return False
+        if why_not := why_unusable(word.text):
+            self._problems.add(word.place, why_not)
             return False
         if not is_available(word.text):
             self._problems.add(word.place, f"node type {word.text} is not available in this version")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qemunet.topology import keys
-from qemunet.topology.model import Link, Topology
+from qemunet.topology.model import Link, Node, Topology
 from qemunet.topology.problems import Place
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES
+from qemunet.topology.wifi import wifi_problems, wifi_warnings
 from qemunet.units import format_time_ns, parse_rate_bps
 
 _ETHERNET_HEADER_BYTES = 14
@@ -17,17 +18,43 @@ _USUAL_MTU = 1500
 def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what cannot be built, with the remedy."""
     yield from _login_problems(topology)
+    yield from wifi_problems(topology)
+    yield from _pcap_problems(topology)
     stock = topology.options.get("simulator") == "ns3"
     for link in topology.links.values():
-        why_not = LINK_TYPES[link.type].tapbridge
+        tapbridge, bridging = LINK_TYPES[link.type].tapbridge, LINK_TYPES[link.type].bridging
         for end in link.ends:
+            node = topology.nodes[end.node]
+            if node.bridges and isinstance(bridging, str):
+                what = f"guest {node.name} has bridge=yes" if node.is_guest else f"{node.name} is a {node.type}"
+                yield end.place, f"{link.type} {link.name}: {what}, but {bridging}"
+            if not node.is_guest:
+                continue
             attach = topology.attach_of(end.node)
-            if attach == "tapbridge" and isinstance(why_not, str):
-                place = end.place
-                yield place, f"{link.type} {link.name}: guest {end.node} has attach=tapbridge, but {why_not}"
+            if attach == "tapbridge" and isinstance(tapbridge, str):
+                yield end.place, f"{link.type} {link.name}: guest {end.node} has attach=tapbridge, but {tapbridge}"
             elif attach == "native" and stock:
                 message = "simulator=ns3 has no native doors; use attach=tapbridge with it, or simulator=qemunet"
                 yield end.place, f"{link.type} {link.name}: guest {end.node} has attach=native, but {message}"
+
+
+def records(node: Node, link: Link) -> bool:
+    """Return whether the frames of a node's interface on a link are recorded: what the link says goes first."""
+    return link.attributes.get("pcap", node.attributes.get("pcap", "no")) == "yes"
+
+
+def _pcap_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield the ends that cannot be recorded: ns-3's own devices tell of Ethernet and PPP frames only."""
+    for link in topology.links.values():
+        if link.type != "wifi" and LINK_TYPES[link.type].build is None:
+            continue
+        for end in link.ends:
+            node = topology.nodes[end.node]
+            by_door = node.is_guest and topology.attach_of(node.name) == "native"
+            if records(node, link) and not by_door:
+                what = f"frames of {node.name} on {link.type} {link.name} cannot be recorded"
+                remedy = "record them at a guest with attach=native, and write pcap=no for this link or node"
+                yield (link if "pcap" in link.attributes else node).place_of("pcap"), f"{what}; {remedy}"
 
 
 def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
@@ -43,6 +70,7 @@ def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
 
 def placement_warnings(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what is allowed but seldom meant."""
+    yield from wifi_warnings(topology)
     for link in topology.links.values():
         if link.type == "csma":
             yield from _busy_channel(link)

@@ -50,3 +50,8 @@ def expand_ranges(text: str, *, most: int) -> list[str]:
 def _width(first: str, last: str) -> int:
     padded = any(len(bound) > 1 and bound.startswith("0") for bound in (first, last))
     return max(len(first), len(last)) if padded else 1
+
+
+def range_lengths(text: str) -> list[int]:
+    """Return how many numbers each range in a name has, where ``expand_ranges`` takes it."""
+    return [int(last) - int(first) + 1 for first, last in _RANGE.findall(text)]

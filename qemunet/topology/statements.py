@@ -8,23 +8,33 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from qemunet.topology import keys
+from qemunet.topology.attributes import is_attribute, static_problem
 from qemunet.topology.lexer import Statement, Word
-from qemunet.topology.problems import Place, Problems, did_you_mean, shown
+from qemunet.topology.problems import PartError, Place, Problems, did_you_mean, shown
 from qemunet.topology.registry import LINK_TYPES, Key, Keys
 
 Address = IPv4Address | IPv6Address
 
-_KEY = re.compile(r"([a-z][A-Za-z0-9_.:]*)=(.*)", re.DOTALL)
-_NS3_ATTRIBUTE = re.compile(r"device\.|channel\.|ns3::")
+KEY = re.compile(r"([a-z][A-Za-z0-9_.:]*)=(.*)", re.DOTALL)
+_NS3_ATTRIBUTE = re.compile(r"(device|channel|phy|mac|manager|propagation|propagation_delay)\.|ns3::")
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The value of a key, as text, and the place of its word."""
+    """The value of a key, as text, and the place of its word.
+
+    Attributes:
+        word: The text with the places of its characters, where it was read from words.
+    """
 
     text: str
     place: Place
     broken: bool = False
+    word: Word | None = field(default=None, compare=False, repr=False)
+
+    def at(self, offset: int) -> Place:
+        """The place of a character of the text."""
+        return self.place if self.word is None else self.word.at(offset)
 
 
 Values = Mapping[str, Value]
@@ -55,13 +65,13 @@ def split_pairs(words: Iterable[Word], problems: Problems) -> tuple[list[Word], 
     positional: list[Word] = []
     values: dict[str, Value] = {}
     for word in words:
-        match = _KEY.fullmatch(word.text)
+        match = KEY.fullmatch(word.text) if word.role in ("", "pair") else None
         if not match:
             positional.append(word)
         elif match[1] in values:
             problems.add(word.place, f"key {match[1]} is given twice in this statement")
         else:
-            values[match[1]] = Value(match[2], word.place, word.broken)
+            values[match[1]] = Value(match[2], word.place, word.broken, word.tail(match.start(2)))
     return positional, values
 
 
@@ -70,15 +80,33 @@ def check_keys(values: Values, known: Keys, what: str, problems: Problems) -> di
     right: dict[str, Value] = {}
     for name, value in values.items():
         row = known.get(name)
-        if row is None and _NS3_ATTRIBUTE.match(name):
-            problems.add(value.place, f"{shown(name)}: ns-3 attributes are not available in this version")
+        if is_attribute(known, name):
+            problem = None if value.broken else static_problem(known, name, value.text)
+            if problem:
+                problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {problem}")
+            elif not value.broken:
+                right[name] = value
+        elif row is None and _NS3_ATTRIBUTE.match(name):
+            problems.add(value.place, f"{what} takes no attribute {shown(name)}; {_where_attributes(name)}")
         elif row is None:
             problems.add(value.place, f"{what} has no key {shown(name)}{_remedy(name, known)}")
         elif row.parse is None:
             problems.add(value.place, f"key {name} of {what} is not available in this version")
+        elif row.may_be_empty and not value.text and not value.broken:
+            continue
         elif not value.broken and check_value(name, row, value, problems):
             right[name] = value
     return right
+
+
+def _where_attributes(name: str) -> str:
+    """Say where an attribute that stands in the wrong statement belongs."""
+    if name.startswith("ns3::"):
+        return "defaults of ns-3 are options: option ns3::TYPE::ATTRIBUTE="
+    prefix = name.partition(".")[0]
+    usable = [other for other in LINK_TYPES if LINK_TYPES.why_not(other) is None]
+    types = [other for other in usable if f"{prefix}.X" in LINK_TYPES[other].keys]
+    return f"write it for a link of type {', '.join(types)}, or a default of one type"
 
 
 def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
@@ -90,6 +118,9 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
     except keys.NotAvailableError as error:
         problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error} is not available in this version")
         return False
+    except PartError as error:
+        problems.add(value.at(error.offset), f"{name}={shown(value.text)[1:-1]}: {error}")
+        return False
     except ValueError as error:
         problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error}")
         return False
@@ -98,7 +129,8 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
 
 def _remedy(name: str, known: Keys) -> str:
     near = did_you_mean(name, known)
-    others = [other for other, link_type in LINK_TYPES.items() if name in link_type.keys]
+    usable = [other for other in LINK_TYPES if LINK_TYPES.why_not(other) is None]
+    others = [other for other in usable if name in LINK_TYPES[other].keys]
     if others and all(known is not LINK_TYPES[other].keys for other in others):
         return f"; type {others[0]} has it{near and ', or' + near[1:]}"
     return near or f"; it has {', '.join(key for key, row in known.items() if row.parse)}"

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ns3::qemunet
 {
@@ -44,6 +45,7 @@ class ControlServer
     void Start(uint32_t id);
     void Fire(const ControlMessage& message);
     void SetLink(const ControlMessage& message);
+    void DefineDelay(const ControlMessage& message);
     void Stop(uint32_t id);
     void SendCounters(uint32_t id);
     void SendArrivals(uint32_t id);
@@ -58,6 +60,7 @@ class ControlServer
     std::map<uint32_t, std::shared_ptr<const UniqueFd>> m_answers; //!< By number of the console.
     AnswerWatch m_watch;                                           //!< Of m_answers.
     std::optional<uint32_t> m_stopId;                              //!< Of the request to stop.
+    std::vector<DelayPart> m_delay;                                //!< A distribution on its way.
 };
 
 } // namespace ns3::qemunet

@@ -20,6 +20,7 @@
 #include <memory>
 
 using ns3::qemunet::ControlServer;
+using ns3::qemunet::DelayPart;
 using ns3::qemunet::Impairments;
 using ns3::qemunet::Network;
 
@@ -37,6 +38,12 @@ GetNetwork()
 }
 
 } // namespace
+
+Network&
+ns3::qemunet::CurrentNetwork()
+{
+    return GetNetwork();
+}
 
 #define QEMUNET_API extern "C" __attribute__((visibility("default")))
 
@@ -77,6 +84,44 @@ qemunet_add_csma_end(uint32_t link, uint32_t node, const char* address)
     GetNetwork().AddCsmaEnd(link, node, address);
 }
 
+QEMUNET_API uint32_t
+qemunet_add_point_to_point(uint32_t nodeA,
+                           const char* addressA,
+                           uint32_t nodeB,
+                           const char* addressB,
+                           uint16_t mtu,
+                           const Impairments* there,
+                           const Impairments* back)
+{
+    return GetNetwork().AddPointToPoint({nodeA, nodeB}, {addressA, addressB}, mtu, {*there, *back});
+}
+
+QEMUNET_API void
+qemunet_add_point_to_point_door(
+    uint32_t number, uint32_t link, uint32_t end, const char* addressA, const char* addressB)
+{
+    GetNetwork().AddPointToPointDoor(number, link, end, {addressA, addressB});
+}
+
+QEMUNET_API uint32_t
+qemunet_add_foreign(uint16_t mtu)
+{
+    return GetNetwork().AddForeign(mtu);
+}
+
+QEMUNET_API uint32_t
+qemunet_add_bridge(uint32_t node)
+{
+    return GetNetwork().AddBridge(node);
+}
+
+QEMUNET_API void
+qemunet_add_stack(
+    uint32_t node, int forwards, int ipv6, int olsr, uint32_t hopLimit, const char* configuration)
+{
+    GetNetwork().AddStack(node, {forwards != 0, ipv6 != 0, olsr != 0, hopLimit}, configuration);
+}
+
 QEMUNET_API void
 qemunet_add_door(uint32_t number, uint32_t node, uint32_t device)
 {
@@ -87,6 +132,41 @@ QEMUNET_API void
 qemunet_add_tap(uint32_t node, uint32_t device, const char* tap)
 {
     GetNetwork().AddTap(node, device, tap);
+}
+
+/** @returns Number of the distribution, from 1. */
+QEMUNET_API uint32_t
+qemunet_add_delay(const DelayPart* parts, uint32_t count)
+{
+    return GetNetwork().AddDelay({parts, count});
+}
+
+/** Record the frames of a device in a file; files are numbered from 0. Door -1 is none. */
+QEMUNET_API void
+qemunet_add_pcap(uint32_t node, uint32_t device, int64_t door, const char* path)
+{
+    GetNetwork().AddPcap(node, device, door, path);
+}
+
+/** Write out what waits to be recorded. */
+QEMUNET_API void
+qemunet_close_pcap()
+{
+    GetNetwork().GetPcapWriter().Close();
+}
+
+/** @returns Frames in a file. */
+QEMUNET_API uint64_t
+qemunet_pcap_frames(uint32_t file)
+{
+    return GetNetwork().GetPcapWriter().GetCounts(file).frames;
+}
+
+/** @returns Frames that are missing in a file. */
+QEMUNET_API uint64_t
+qemunet_pcap_dropped(uint32_t file)
+{
+    return GetNetwork().GetPcapWriter().GetCounts(file).dropped;
 }
 
 /** @returns Number of devices of a node; the next one gets this index. */

@@ -14,16 +14,17 @@ struct DoorCounters
 {
     uint64_t inFrames{0}; //!< From the guest.
     uint64_t inBytes{0};  //!< From the guest.
-    uint64_t inMalformed{
-        0}; //!< From the guest, dropped: no Ethernet header, or more than the MTU allows.
+    /** From the guest, dropped: no Ethernet header, more than the MTU allows, or nothing that the
+     * link can carry. */
+    uint64_t inMalformed{0};
     uint64_t outFrames{0};      //!< To the guest.
     uint64_t outBytes{0};       //!< To the guest.
     uint64_t outDropped{0};     //!< To the guest, dropped: its queue was full.
     uint64_t outUnreachable{0}; //!< To the guest, dropped: nobody holds the other end.
 };
 
-/** What passed one direction of a wire, or a whole csma channel, since time 0. Bytes are of frames
- * without FCS. */
+/** What passed one direction of a wire or p2p link, or a whole channel that all ends share, since
+ * time 0. Bytes are of frames without FCS. */
 struct LinkCounters
 {
     uint64_t sentFrames{0};       //!< Handed to the transmitter, dropped ones included.
@@ -33,9 +34,11 @@ struct LinkCounters
     uint64_t droppedQueue{0};     //!< The transmitter's queue was full.
     uint64_t droppedLoss{0};      //!< Lost on the medium, as asked for.
     uint64_t droppedOversize{0};  //!< Longer than the MTU allows.
-    uint64_t droppedCollision{0}; //!< csma: the channel stayed busy for all tries.
+    uint64_t droppedCollision{0}; //!< csma, wifi: all tries failed.
+    uint64_t droppedProtocol{0};  //!< p2p: a guest's frame with neither IPv4 nor IPv6.
     uint64_t duplicated{0};       //!< Sent twice, as asked for.
-    uint64_t reordered{0};        //!< Sent ahead of others, as asked for.
+    uint64_t reordered{0};        //!< Allowed to overtake, as asked for.
+    uint64_t droppedDown{0};      //!< The link was down.
 };
 
 } // namespace ns3::qemunet

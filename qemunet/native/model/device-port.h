@@ -8,36 +8,55 @@
 
 #include "ns3/net-device.h"
 #include "ns3/node.h"
+#include "ns3/nstime.h"
 #include "ns3/ptr.h"
+
+#include <vector>
 
 namespace ns3::qemunet
 {
 
 /**
- * Joins raw frames to any NetDevice that can send in another's name.
+ * Joins raw frames to any NetDevice with addresses as Ethernet has.
  *
- * Frames keep the guest's addresses and EtherType. Where the type field is a length (IEEE 802.3,
- * spanning tree for one), ns-3's devices would take the LLC header for their own, or abort: such a
- * frame crosses with the EtherType for local experiments, its true field in a packet tag, and is
- * put together again at the far port.
+ * Frames keep the guest's addresses and EtherType; for those with a length in its place see
+ * length-field.h. A device that cannot send in another's name (Wi-Fi, unless it is an access point)
+ * would send every frame in its own, so it carries only those of the guest that has its address,
+ * and brings only those to that guest or to a group.
  */
 class DevicePort : public FrameSink
 {
   public:
     /**
-     * @param device A device whose SupportsSendFrom() is true.
+     * @param device The device.
      */
     explicit DevicePort(Ptr<NetDevice> device);
     DevicePort(const DevicePort&) = delete;
     DevicePort& operator=(const DevicePort&) = delete;
 
+    /** @returns The device. */
+    Ptr<NetDevice> GetDevice() const;
+
     /**
-     * @param receiver Gets every frame that the device hears, whoever it is for.
+     * Keep frames until Release(), as long as they are few: they are a guest's first words, such as
+     * an ARP request that it would repeat after a second only.
+     *
+     * @param atMost After which time, from now, they are released in any case.
+     */
+    void Hold(Time atMost);
+
+    /** Send what was held, and hold nothing more. */
+    void Release();
+
+    /**
+     * @param receiver Gets every frame that the device hears.
      */
     void SetFrameReceiver(FrameSink* receiver);
 
     /** Sends a frame through the device. */
     void PutFrame(FramePtr frame) override;
+
+    bool Carries(const Frame& frame) const override;
 
   private:
     void Receive(Ptr<NetDevice> device,
@@ -47,7 +66,12 @@ class DevicePort : public FrameSink
                  const Address& destination,
                  NetDevice::PacketType type);
 
+    void SendHeld();
+
     Ptr<NetDevice> m_device;        //!< The device.
+    bool m_anyName;                 //!< It can send in another's name.
+    bool m_waiting{false};          //!< Until Release().
+    std::vector<FramePtr> m_held;   //!< Frames that wait for it.
     FrameSink* m_receiver{nullptr}; //!< The door.
 };
 

@@ -91,6 +91,12 @@ FrameDoor::GetCounters() const
     return m_counters;
 }
 
+FrameCapture&
+FrameDoor::GetCapture()
+{
+    return m_capture;
+}
+
 void
 FrameDoor::HandleReady(uint32_t events)
 {
@@ -132,14 +138,15 @@ FrameDoor::Receive()
 void
 FrameDoor::Accept(FramePtr frame, uint32_t bytes)
 {
-    if (bytes < ETHERNET_HEADER_BYTES || bytes > m_maxBytes)
+    frame->size = bytes;
+    if (bytes < ETHERNET_HEADER_BYTES || bytes > m_maxBytes || !m_inward->Carries(*frame))
     {
         ++m_counters.inMalformed;
         return;
     }
     ++m_counters.inFrames;
     m_counters.inBytes += bytes;
-    frame->size = bytes;
+    m_capture.Record(*frame);
     m_inward->PutFrame(std::move(frame));
 }
 
@@ -150,6 +157,7 @@ FrameDoor::PutFrame(FramePtr frame)
     {
         return;
     }
+    m_capture.Record(*frame);
     if (!m_stream)
     {
         ++m_counters.outUnreachable;

@@ -121,6 +121,15 @@ class FrameSink
      * @param frame At least a whole Ethernet header.
      */
     virtual void PutFrame(FramePtr frame) = 0;
+
+    /**
+     * @param frame At least a whole Ethernet header.
+     * @returns False if this cannot carry such a frame, so that it must not be put.
+     */
+    virtual bool Carries(const Frame& /* frame */) const
+    {
+        return true;
+    }
 };
 
 } // namespace ns3::qemunet

@@ -36,7 +36,9 @@ class RealTimeDriver
         m_serve = std::move(serve);
         m_simulator->GetPollSet().Add(fd, EPOLLIN, this, Simulator::NO_CONTEXT);
         m_simulator->SetPrepared(std::move(prepared));
-        m_simulator->Run();
+        // Not m_simulator's own: only this lets ns-3 stop to keep a list of every Time there is,
+        // which would cost more than the models.
+        Simulator::Run();
         m_simulator->GetPollSet().Remove(fd);
     }
 

@@ -23,6 +23,10 @@ namespace
 
 /** Events run in a row before descriptors get their turn. */
 constexpr unsigned EVENTS_IN_A_ROW = 1024;
+/** One part in so many of the time may be spent polling for events that are not due yet. */
+constexpr int64_t SPIN_SHARE = 4;
+/** So much of it may be saved up, in ns. */
+constexpr int64_t MOST_SPIN_NS = 5'000'000;
 /** Waiting without end, in ns. */
 constexpr int64_t FOREVER = -1;
 
@@ -43,7 +47,7 @@ RealTimeSimulator::GetTypeId()
                           MakeTimeChecker(MicroSeconds(10)))
             .AddAttribute("Spin",
                           "Poll instead of sleeping when the next event is nearer than this.",
-                          TimeValue(Time(0)),
+                          TimeValue(MicroSeconds(50)),
                           MakeTimeAccessor(&RealTimeSimulator::m_spin),
                           MakeTimeChecker(Time(0)));
     return tid;
@@ -384,7 +388,7 @@ RealTimeSimulator::DrainInbox()
 }
 
 int64_t
-RealTimeSimulator::GetWaitNs() const
+RealTimeSimulator::PlanWaitNs()
 {
     if (m_stop)
     {
@@ -394,13 +398,24 @@ RealTimeSimulator::GetWaitNs() const
     {
         return FOREVER;
     }
-    uint64_t due = m_nextBeat;
+    auto now = static_cast<int64_t>(RealNow());
+    int64_t passed = now - m_turnNs;
+    m_turnNs = now;
+    m_spinLeftNs =
+        std::min(MOST_SPIN_NS, m_spinLeftNs + passed / SPIN_SHARE - (m_polling ? passed : 0));
+    m_polling = false;
+    int64_t wait = static_cast<int64_t>(m_nextBeat) - now;
     if (!m_events->IsEmpty())
     {
-        due = std::min(due, m_events->PeekNext().key.m_ts);
+        // A thread wakes some tens of microseconds late, and every event on a packet's way would
+        // add that to it: better to be awake early and look. Not all the time: guests need the
+        // processor too.
+        int64_t due = static_cast<int64_t>(m_events->PeekNext().key.m_ts) - now;
+        int64_t sleep = due - (m_spinLeftNs > 0 ? m_spin.GetTimeStep() : 0);
+        m_polling = due > 0 && sleep <= 0;
+        wait = std::min(wait, sleep);
     }
-    auto wait = static_cast<int64_t>(due) - static_cast<int64_t>(RealNow());
-    return wait <= m_spin.GetTimeStep() ? 0 : wait;
+    return std::max<int64_t>(0, wait);
 }
 
 void
@@ -422,7 +437,7 @@ RealTimeSimulator::AdvanceToArrival()
 void
 RealTimeSimulator::WaitAndServe()
 {
-    m_pollSet.WaitAndServe(GetWaitNs(), [this](uint32_t context) {
+    m_pollSet.WaitAndServe(PlanWaitNs(), [this](uint32_t context) {
         // Between two descriptors what is due by now: the frames of one must not delay the events
         // of another.
         if (m_begun)

@@ -118,7 +118,7 @@ class RealTimeSimulator : public SimulatorImpl
     void Beat();
     void DrainInbox();
     void WaitAndServe();
-    int64_t GetWaitNs() const;
+    int64_t PlanWaitNs();
     void AdvanceToArrival();
     void FlushAll();
 
@@ -139,10 +139,13 @@ class RealTimeSimulator : public SimulatorImpl
     std::thread::id m_thread;             //!< The thread of the simulation.
     EventInbox m_inbox;                   //!< Events of other threads.
 
-    LagHistogram m_lag;     //!< How late events ran.
-    Time m_heartbeat;       //!< Attribute.
-    Time m_spin;            //!< Attribute.
-    uint64_t m_nextBeat{0}; //!< When the heartbeat is due.
+    LagHistogram m_lag;      //!< How late events ran.
+    Time m_heartbeat;        //!< Attribute.
+    Time m_spin;             //!< Attribute.
+    uint64_t m_nextBeat{0};  //!< When the heartbeat is due.
+    int64_t m_turnNs{0};     //!< When the last wait was planned.
+    int64_t m_spinLeftNs{0}; //!< For how long events may be polled for.
+    bool m_polling{false};   //!< An event is polled for.
 };
 
 } // namespace ns3::qemunet

@@ -3,6 +3,7 @@
  */
 #include "wire-net-device.h"
 
+#include "length-field.h"
 #include "wire-channel.h"
 
 #include "ns3/node.h"
@@ -55,6 +56,18 @@ WireNetDevice::Attach(Ptr<WireChannel> channel)
 }
 
 void
+WireNetDevice::NotifyLinkChange()
+{
+    m_linkChange();
+}
+
+FrameCapture&
+WireNetDevice::GetCapture()
+{
+    return m_capture;
+}
+
+void
 WireNetDevice::SetFrameReceiver(FrameSink* receiver)
 {
     m_frameReceiver = receiver;
@@ -75,6 +88,7 @@ WireNetDevice::PutFrame(FramePtr frame)
         direction.CountOversize();
         return;
     }
+    m_capture.Record(*frame);
     direction.Put(std::move(frame));
 }
 
@@ -95,6 +109,7 @@ WireNetDevice::Classify(Mac48Address destination) const
 void
 WireNetDevice::Receive(FramePtr frame)
 {
+    m_capture.Record(*frame);
     if (m_frameReceiver != nullptr)
     {
         m_frameReceiver->PutFrame(std::move(frame));
@@ -104,9 +119,10 @@ WireNetDevice::Receive(FramePtr frame)
     Mac48Address source;
     destination.CopyFrom(frame->data);
     source.CopyFrom(frame->data + 6);
-    auto protocol = static_cast<uint16_t>(frame->data[12] << 8 | frame->data[13]);
     auto packet =
         Create<Packet>(frame->data + ETHERNET_HEADER_BYTES, frame->size - ETHERNET_HEADER_BYTES);
+    auto field = static_cast<uint16_t>(frame->data[12] << 8 | frame->data[13]);
+    uint16_t protocol = HideLengthField(packet, field);
     PacketType type = Classify(destination);
     if (!m_promiscReceive.IsNull())
     {
@@ -142,8 +158,9 @@ WireNetDevice::SendFrom(Ptr<Packet> packet,
     FramePtr frame = FramePool::Get().Allocate();
     Mac48Address::ConvertFrom(dest).CopyTo(frame->data);
     Mac48Address::ConvertFrom(source).CopyTo(frame->data + 6);
-    frame->data[12] = static_cast<uint8_t>(protocolNumber >> 8);
-    frame->data[13] = static_cast<uint8_t>(protocolNumber & 0xff);
+    uint16_t field = GetTypeField(packet, protocolNumber);
+    frame->data[12] = static_cast<uint8_t>(field >> 8);
+    frame->data[13] = static_cast<uint8_t>(field & 0xff);
     packet->CopyData(frame->data + ETHERNET_HEADER_BYTES, payload);
     frame->size = payload + ETHERNET_HEADER_BYTES;
     PutFrame(std::move(frame));
@@ -197,7 +214,7 @@ WireNetDevice::GetAddress() const
 bool
 WireNetDevice::IsLinkUp() const
 {
-    return m_channel != nullptr && m_channel->GetNDevices() == 2;
+    return m_channel != nullptr && m_channel->GetNDevices() == 2 && m_channel->IsUp();
 }
 
 void

@@ -1,0 +1,259 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#include "point-to-point-port.h"
+
+#include "ns3/packet.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace ns3::qemunet
+{
+
+namespace
+{
+
+constexpr uint16_t ETHERTYPE_IPV4 = 0x0800;
+constexpr uint16_t ETHERTYPE_ARP = 0x0806;
+constexpr uint16_t ETHERTYPE_IPV6 = 0x86dd;
+
+// An ARP packet for IPv4 over Ethernet: what it begins with, and where its parts are.
+constexpr std::array<uint8_t, 6> ARP_START{0, 1, 8, 0, 6, 4};
+constexpr uint32_t ARP_BYTES = 28;
+constexpr uint32_t ARP_OPERATION = 7;
+constexpr uint32_t ARP_SENDER = 8;
+constexpr uint32_t ARP_SENDER_IP = 14;
+constexpr uint32_t ARP_TARGET = 18;
+constexpr uint32_t ARP_TARGET_IP = 24;
+constexpr uint8_t ARP_REQUEST = 1;
+constexpr uint8_t ARP_REPLY = 2;
+
+constexpr uint32_t IPV4_BYTES = 20;
+constexpr uint32_t IPV4_DESTINATION = 16;
+constexpr uint32_t IPV6_BYTES = 40;
+constexpr uint32_t IPV6_NEXT = 6;
+constexpr uint32_t IPV6_HOP_LIMIT = 7;
+constexpr uint32_t IPV6_SOURCE = 8;
+constexpr uint32_t IPV6_DESTINATION = 24;
+constexpr uint32_t IPV6_ADDRESS_BYTES = 16;
+constexpr uint8_t NEXT_ICMPV6 = 58;
+
+// Neighbour discovery, behind the IPv6 header.
+constexpr uint8_t SOLICITATION = 135;
+constexpr uint8_t ADVERTISEMENT = 136;
+constexpr uint32_t DISCOVERY_TARGET = IPV6_BYTES + 8;
+constexpr uint32_t DISCOVERY_BYTES = DISCOVERY_TARGET + IPV6_ADDRESS_BYTES;
+constexpr uint32_t LINK_OPTION_BYTES = 8;
+constexpr uint8_t TARGET_LINK_ADDRESS = 2;
+/** A router (a host that was one would lose its routes), solicited, overriding. */
+constexpr uint8_t ADVERTISEMENT_FLAGS = 0xe0;
+
+/** @returns The payload of a frame. */
+const uint8_t*
+Payload(const Frame& frame)
+{
+    return frame.data + ETHERNET_HEADER_BYTES;
+}
+
+/** @returns True if all bytes are 0. */
+bool
+IsZero(const uint8_t* bytes, uint32_t count)
+{
+    return std::all_of(bytes, bytes + count, [](uint8_t byte) { return byte == 0; });
+}
+
+/** @returns The sum of 16-bit words, for an Internet checksum. */
+uint32_t
+Sum(const uint8_t* bytes, uint32_t count)
+{
+    uint32_t sum = 0;
+    for (uint32_t index = 0; index + 1 < count; index += 2)
+    {
+        sum += static_cast<uint32_t>(bytes[index] << 8 | bytes[index + 1]);
+    }
+    return sum;
+}
+
+} // namespace
+
+PointToPointPort::PointToPointPort(Ptr<PointToPointNetDevice> device,
+                                   Mac48Address guest,
+                                   Mac48Address far,
+                                   PointToPointWatch& watch,
+                                   uint32_t end)
+    : m_device(device),
+      m_guest(guest),
+      m_far(far),
+      m_watch(watch),
+      m_end(end)
+{
+    device->GetNode()->RegisterProtocolHandler(MakeCallback(&PointToPointPort::Receive, this),
+                                               0,
+                                               device);
+}
+
+void
+PointToPointPort::SetFrameReceiver(FrameSink* receiver)
+{
+    m_receiver = receiver;
+}
+
+void
+PointToPointPort::PutFrame(FramePtr frame)
+{
+    auto type = static_cast<uint16_t>(frame->data[12] << 8 | frame->data[13]);
+    uint32_t payload = frame->size - ETHERNET_HEADER_BYTES;
+    m_guest.CopyFrom(frame->data + 6);
+    if (type == ETHERTYPE_ARP && payload >= ARP_BYTES &&
+        std::equal(ARP_START.begin(), ARP_START.end(), Payload(*frame)))
+    {
+        AnswerArp(*frame);
+    }
+    else if ((type == ETHERTYPE_IPV4 && payload >= IPV4_BYTES) ||
+             (type == ETHERTYPE_IPV6 && payload >= IPV6_BYTES))
+    {
+        if (type == ETHERTYPE_IPV4 || !HandleNeighbourDiscovery(*frame))
+        {
+            m_device->Send(Create<Packet>(Payload(*frame), payload),
+                           m_device->GetBroadcast(),
+                           type);
+        }
+    }
+    else
+    {
+        m_watch.CountForeign(m_end);
+    }
+}
+
+void
+PointToPointPort::AnswerArp(const Frame& request)
+{
+    const uint8_t* asked = Payload(request);
+    bool ownAddress =
+        IsZero(asked + ARP_SENDER_IP, 4) ||
+        std::equal(asked + ARP_SENDER_IP, asked + ARP_SENDER_IP + 4, asked + ARP_TARGET_IP);
+    if (asked[ARP_OPERATION] != ARP_REQUEST || ownAddress || m_receiver == nullptr)
+    {
+        return;
+    }
+    FramePtr reply = MakeFrame(m_guest, ETHERTYPE_ARP);
+    uint8_t* said = reply->data + ETHERNET_HEADER_BYTES;
+    std::memcpy(said, asked, ARP_BYTES);
+    said[ARP_OPERATION] = ARP_REPLY;
+    m_far.CopyTo(said + ARP_SENDER);
+    std::memcpy(said + ARP_SENDER_IP, asked + ARP_TARGET_IP, 4);
+    std::memcpy(said + ARP_TARGET, asked + ARP_SENDER, 6);
+    std::memcpy(said + ARP_TARGET_IP, asked + ARP_SENDER_IP, 4);
+    reply->size = ETHERNET_HEADER_BYTES + ARP_BYTES;
+    m_receiver->PutFrame(std::move(reply));
+}
+
+bool
+PointToPointPort::HandleNeighbourDiscovery(const Frame& frame)
+{
+    const uint8_t* packet = Payload(frame);
+    if (frame.size < ETHERNET_HEADER_BYTES + DISCOVERY_BYTES || packet[IPV6_NEXT] != NEXT_ICMPV6 ||
+        packet[IPV6_HOP_LIMIT] != 255)
+    {
+        return false;
+    }
+    uint8_t type = packet[IPV6_BYTES];
+    if (type == SOLICITATION && m_receiver != nullptr &&
+        !IsZero(packet + IPV6_SOURCE, IPV6_ADDRESS_BYTES))
+    {
+        AnswerSolicitation(frame);
+    }
+    return type == SOLICITATION || type == ADVERTISEMENT;
+}
+
+void
+PointToPointPort::AnswerSolicitation(const Frame& solicitation)
+{
+    const uint8_t* asked = Payload(solicitation);
+    FramePtr reply = MakeFrame(m_guest, ETHERTYPE_IPV6);
+    uint8_t* said = reply->data + ETHERNET_HEADER_BYTES;
+    constexpr uint32_t BYTES = DISCOVERY_BYTES + LINK_OPTION_BYTES;
+    std::memset(said, 0, BYTES);
+    said[0] = 0x60;
+    said[5] = BYTES - IPV6_BYTES;
+    said[IPV6_NEXT] = NEXT_ICMPV6;
+    said[IPV6_HOP_LIMIT] = 255;
+    std::memcpy(said + IPV6_SOURCE, asked + DISCOVERY_TARGET, IPV6_ADDRESS_BYTES);
+    std::memcpy(said + IPV6_DESTINATION, asked + IPV6_SOURCE, IPV6_ADDRESS_BYTES);
+    uint8_t* message = said + IPV6_BYTES;
+    message[0] = ADVERTISEMENT;
+    message[4] = ADVERTISEMENT_FLAGS;
+    std::memcpy(said + DISCOVERY_TARGET, asked + DISCOVERY_TARGET, IPV6_ADDRESS_BYTES);
+    said[DISCOVERY_BYTES] = TARGET_LINK_ADDRESS;
+    said[DISCOVERY_BYTES + 1] = 1; // of 8 bytes
+    m_far.CopyTo(said + DISCOVERY_BYTES + 2);
+    // The checksum covers addresses, length, next header and the message.
+    uint32_t sum = Sum(said + IPV6_SOURCE, 2 * IPV6_ADDRESS_BYTES) + (BYTES - IPV6_BYTES) +
+                   NEXT_ICMPV6 + Sum(message, BYTES - IPV6_BYTES);
+    while (sum >> 16)
+    {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    message[2] = static_cast<uint8_t>(~sum >> 8 & 0xff);
+    message[3] = static_cast<uint8_t>(~sum & 0xff);
+    reply->size = ETHERNET_HEADER_BYTES + BYTES;
+    m_receiver->PutFrame(std::move(reply));
+}
+
+FramePtr
+PointToPointPort::MakeFrame(Mac48Address destination, uint16_t type) const
+{
+    FramePtr frame = FramePool::Get().Allocate();
+    destination.CopyTo(frame->data);
+    m_far.CopyTo(frame->data + 6);
+    frame->data[12] = static_cast<uint8_t>(type >> 8);
+    frame->data[13] = static_cast<uint8_t>(type & 0xff);
+    return frame;
+}
+
+void
+PointToPointPort::Receive(Ptr<NetDevice> /* device */,
+                          Ptr<const Packet> packet,
+                          uint16_t protocol,
+                          const Address& /* source */,
+                          const Address& /* destination */,
+                          NetDevice::PacketType /* type */)
+{
+    uint32_t bytes = packet->GetSize();
+    uint32_t header = protocol == ETHERTYPE_IPV6 ? IPV6_BYTES : IPV4_BYTES;
+    if (m_receiver == nullptr || bytes < header ||
+        bytes + ETHERNET_HEADER_BYTES > FramePool::Get().GetCapacity())
+    {
+        return;
+    }
+    FramePtr frame = MakeFrame(m_guest, protocol);
+    uint8_t* payload = frame->data + ETHERNET_HEADER_BYTES;
+    packet->CopyData(payload, bytes);
+    frame->size = bytes + ETHERNET_HEADER_BYTES;
+    // As on an Ethernet, a guest's stack looks at the address of a group's frame too.
+    if (protocol == ETHERTYPE_IPV6 && payload[IPV6_DESTINATION] == 0xff)
+    {
+        std::memset(frame->data, 0x33, 2);
+        std::memcpy(frame->data + 2, payload + IPV6_DESTINATION + 12, 4);
+    }
+    else if (protocol == ETHERTYPE_IPV4 && payload[IPV4_DESTINATION] == 255)
+    {
+        std::memset(frame->data, 0xff, 6);
+    }
+    else if (protocol == ETHERTYPE_IPV4 && (payload[IPV4_DESTINATION] & 0xf0) == 0xe0)
+    {
+        const uint8_t* group = payload + IPV4_DESTINATION;
+        const std::array<uint8_t, 6> mapped{0x01,
+                                            0x00,
+                                            0x5e,
+                                            static_cast<uint8_t>(group[1] & 0x7f),
+                                            group[2],
+                                            group[3]};
+        std::copy(mapped.begin(), mapped.end(), frame->data);
+    }
+    m_receiver->PutFrame(std::move(frame));
+}
+
+} // namespace ns3::qemunet
