@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,10 @@ class Watch:
     """Holds pidfds of all processes of a Run, to see each of them end, whatever becomes of their numbers."""
 
     def __init__(self, run: RunningRun) -> None:
-        self._pidfds = {pid: os.pidfd_open(pid) for pid in (run.init_pid, *run.processes)}
+        self._pidfds = {run.init_pid: os.pidfd_open(run.init_pid)}
+        for pid in run.processes:
+            with suppress(ProcessLookupError):  # It has ended since it was found.
+                self._pidfds[pid] = os.pidfd_open(pid)
         self._network = os.stat(f"/proc/{run.init_pid}/ns/net").st_ino
 
     def wait_all_ended(self) -> None:
