@@ -68,3 +68,31 @@ def is_valid_icmp6(packet: bytes) -> bool:
     """Whether the checksum of an ICMPv6 packet is right."""
     length = int.from_bytes(packet[4:6], "big")
     return checksum(packet[8:40] + length.to_bytes(4, "big") + b"\0\0\0\x3a" + packet[40 : 40 + length]) == 0
+
+
+def repaired(packet: bytes) -> bytes:
+    """A packet whose bytes were changed, with checksums that are right again where there is room for them."""
+    data = bytearray(packet)
+    if len(data) >= 20 and data[0] >> 4 == 4:
+        header = min(max((data[0] & 15) * 4, 20), len(data))
+        data[10:12] = b"\0\0"
+        data[10:12] = checksum(bytes(data[:header])).to_bytes(2, "big")
+        if data[9] == 1 and len(data) >= header + 4:
+            data[header + 2 : header + 4] = b"\0\0"
+            data[header + 2 : header + 4] = checksum(bytes(data[header:])).to_bytes(2, "big")
+        _repair_transport(data, bytes(data[12:20]), header, data[9])
+    elif len(data) >= 40 and data[0] >> 4 == 6:
+        _repair_transport(data, bytes(data[8:40]), 40, data[6])
+    return bytes(data)
+
+
+def _repair_transport(data: bytearray, addresses: bytes, header: int, protocol: int) -> None:
+    at = {6: 16, 17: 6, 58: 2}.get(protocol)
+    if at is None or len(data) < header + at + 2:
+        return
+    data[header + at : header + at + 2] = b"\0\0"
+    body = bytes(data[header:])
+    length = len(body).to_bytes(4 if len(addresses) == 32 else 2, "big")
+    pseudo = addresses + length + (b"\0\0\0" if len(addresses) == 32 else b"\0") + bytes([protocol])
+    pseudo = addresses + (b"\0" + bytes([protocol]) + length if len(addresses) == 8 else pseudo[32:])
+    data[header + at : header + at + 2] = checksum(pseudo + body).to_bytes(2, "big")

@@ -3,6 +3,8 @@
  */
 #include "node-stack.h"
 
+#include "../model/stack-guard.h"
+
 #include "ns3/abort.h"
 #include "ns3/boolean.h"
 #include "ns3/bridge-net-device.h"
@@ -232,6 +234,7 @@ AddStack(Ptr<Node> node,
     {
         configurator.Apply(line);
     }
+    StackGuard::Install(node);
     if (!options.olsr)
     {
         return 0;

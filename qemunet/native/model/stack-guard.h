@@ -1,0 +1,59 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-only
+ */
+#ifndef QEMUNET_STACK_GUARD_H
+#define QEMUNET_STACK_GUARD_H
+
+#include "ns3/ipv4-l3-protocol.h"
+#include "ns3/ipv6-l3-protocol.h"
+#include "ns3/net-device.h"
+#include "ns3/node.h"
+#include "ns3/ptr.h"
+#include "ns3/simple-ref-count.h"
+#include "ns3/traffic-control-layer.h"
+
+namespace ns3::qemunet
+{
+
+/**
+ * Stands before the Internet stack of an ns-3 node and drops what ns-3 would abort on: it takes
+ * packets for its own, made by its own serializers, but guests can send anything.
+ *
+ * Headers must be whole and their lengths must agree. Those above IP are looked at only where the
+ * node itself would read them: a router passes on what it does not understand.
+ */
+class StackGuard : public SimpleRefCount<StackGuard>
+{
+  public:
+    /**
+     * Put a guard before a node's stack, for good.
+     *
+     * @param node A node with a stack and all its interfaces.
+     */
+    static void Install(Ptr<Node> node);
+
+    /**
+     * @param node Its node.
+     */
+    explicit StackGuard(Ptr<Node> node);
+
+  private:
+    void Receive(Ptr<NetDevice> device,
+                 Ptr<const Packet> packet,
+                 uint16_t protocol,
+                 const Address& from,
+                 const Address& to,
+                 NetDevice::PacketType type);
+    bool IsForUs(const uint8_t* destination, bool ipv6) const;
+    bool IsNeighbour(Ipv6Address address) const;
+    bool IsSaneIpv4(const uint8_t* bytes, uint32_t size) const;
+    bool IsSaneIpv6(const uint8_t* bytes, uint32_t size) const;
+
+    Ptr<TrafficControlLayer> m_next; //!< Where packets go.
+    Ptr<Ipv4L3Protocol> m_ipv4;      //!< Knows the node's addresses.
+    Ptr<Ipv6L3Protocol> m_ipv6;      //!< Likewise, if it has it.
+};
+
+} // namespace ns3::qemunet
+
+#endif /* QEMUNET_STACK_GUARD_H */
