@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture setup lint types format attributes lock sanitize bench-skew clean
+.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -24,6 +24,15 @@ test: setup
 torture: setup
 	$(BIN)/python -m tests.torture $(if $(COMMANDS),--commands=$(COMMANDS)) $(if $(BYTES),--bytes=$(BYTES)) \
 	  $(if $(KILLS),--kills=$(KILLS)) $(if $(MACHINE_KILLS),--machine-kills=$(MACHINE_KILLS)) $(if $(SEED),--seed=$(SEED)) $(PARTS)
+
+# 100,000 random and mutated inputs to each reader of topologies; make test has some thousands.
+INPUTS ?= 100000
+fuzz: setup
+	$(BIN)/python -m tests.pure.fuzz --inputs=$(INPUTS)
+
+# Twenty networks of the Topology Zoo as containers with static routes: every pair reachable, round trips as the delays say.
+zoo: setup
+	$(BIN)/python benchmarks/zoo.py
 
 setup:
 	@PYTHON=$(PYTHON) scripts/setup
@@ -50,6 +59,11 @@ sanitize: setup
 TASKS ?= 1000
 bench-skew: setup
 	$(BIN)/python benchmarks/skew.py --tasks $(TASKS)
+
+# Whether pings see the delays of a distribution, and flows the rate and the losses, of wires between containers; 2.5 min.
+PINGS ?= 2000
+bench-delays: setup
+	$(BIN)/python benchmarks/delays.py --pings $(PINGS)
 
 # After a change of the ns-3 version, or of attributes in qemunet/native.
 attributes: setup

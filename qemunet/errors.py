@@ -193,6 +193,12 @@ class BrokenBarrierError(TaskError):
         self.results = dict(results or {})
 
 
+class LinkError(QemunetError):
+    """A change of a link that an experiment asks for and that cannot be made."""
+
+    layer = "experiment"
+
+
 class ExperimentError(InputError):
     """An experiment file that does not load, or has no ``experiment``."""
 

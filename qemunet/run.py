@@ -7,7 +7,7 @@ import math
 import signal
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from qemunet.progress import Progress
 from qemunet.results.fidelity import judge, limits_from_options
 from qemunet.results.record import RunDirectory, this_process, to_json
 from qemunet.signals import signals_cancel
-from qemunet.topology import Topology, declared_parameters, read_topology
+from qemunet.topology import Topology, declared_parameters, read_topology, source_directory
 
 if TYPE_CHECKING:
     from qemunet.testbed import Testbed
@@ -100,7 +100,7 @@ def run_experiment(request: RunRequest, *, progress: Progress) -> RunOutcome:
     )
     topology = read_topology(request.topology, parameters=overrides)
     seed = request.seed if request.seed is not None else int(topology.options.get("seed", 1))
-    plan = make_plan(topology, seed=seed, source_directory=Path(request.topology).resolve().parent)
+    plan = make_plan(topology, seed=seed, source_directory=source_directory(request.topology))
     parameters = {**parameters, **{name: parameters.get(name, text) for name, text in topology.parameters.items()}}
 
     directory = RunDirectory.create(
@@ -111,6 +111,8 @@ def run_experiment(request: RunRequest, *, progress: Progress) -> RunOutcome:
             "parameters": parameters,
             "seed": seed,
             "fidelity": None,
+            "links": {},
+            "pcaps": {},
             "qemunet": __version__,
             "process": this_process(),
         },
@@ -234,9 +236,15 @@ class _Run:
         if self.returned and self.request.keep and self.signal is not None:
             self.signal = None  # the signal ended the waiting, not the experiment
         fidelity = None
+        passed: dict[str, Any] = {}
         metrics = self.metrics
         if self.bed is not None:
             metrics = {**self.bed.metrics, **metrics, **self.bed.extended}
+            if self.bed.report is not None:
+                from qemunet.testbed import links_record
+
+                passed["links"] = links_record(self.topology.links, self.bed.report.counters)
+                passed["pcaps"] = {name: asdict(pcap) for name, pcap in self.bed.report.pcaps.items()}
             if self.bed.measured is not None:
                 fidelity = judge(self.bed.measured, limits_from_options(self.plan.options))
         status, verdict, layer, code = self._judge(error, faithful=fidelity is None or bool(fidelity["faithful"]))
@@ -253,7 +261,7 @@ class _Run:
                 description["traceback"] = getattr(error, "traceback", None) or "".join(
                     traceback.format_exception(error)
                 )
-        self.directory.end(status, verdict=verdict, metrics=metrics, fidelity=fidelity, error=description)
+        self.directory.end(status, verdict=verdict, metrics=metrics, fidelity=fidelity, error=description, **passed)
         return RunOutcome(self.directory.record, code, signal=self.signal, error=error)
 
     def _judge(self, error: BaseException | None, *, faithful: bool) -> tuple[str, str | None, str | None, int]:

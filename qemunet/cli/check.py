@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qemunet.cli.main import add_topology_arguments
@@ -23,12 +22,12 @@ def execute(arguments: argparse.Namespace) -> int:
     """Check; standard output gets a summary or the plan, standard error the warnings."""
     from qemunet.experiment import split_parameters
     from qemunet.plan import make_plan, plan_to_json
-    from qemunet.topology import declared_parameters, read_topology
+    from qemunet.topology import declared_parameters, read_topology, source_directory
 
     declared = declared_parameters(arguments.topology)
     overrides, _ = split_parameters(dict(arguments.parameters), declared, {})
     topology = read_topology(arguments.topology, parameters=overrides)
-    plan = make_plan(topology, seed=1, source_directory=Path(arguments.topology).resolve().parent)
+    plan = make_plan(topology, seed=1, source_directory=source_directory(arguments.topology))
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for note in plan.notes:

@@ -17,6 +17,9 @@ from qemunet.errors import QemunetError
 VERBS = {
     "run": "run an experiment on a topology",
     "check": "parse, check and plan a topology; no privileges needed",
+    "draw": "draw a picture of a topology",
+    "convert": "write a topology in another format",
+    "generate": "write a topology of a common shape",
     "image": "list, build or remove guest images",
     "doctor": "tell what this machine has, lacks, and how to get it",
     "ps": "list the runs that are running on this machine",
@@ -94,7 +97,7 @@ def parameter(text: str) -> tuple[str, str]:
 
 def add_topology_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of every verb that takes a TOPOLOGY."""
-    parser.add_argument("topology", metavar="TOPOLOGY", help="topology file")
+    parser.add_argument("topology", metavar="TOPOLOGY", help="topology file, or topohub:GROUP/NAME")
     parser.add_argument(
         "-p",
         dest="parameters",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from qemunet.errors import PlanError
+from qemunet.plan.impairments import impairments_of
 from qemunet.plan.model import (
     Attach,
     EndPlan,
@@ -40,10 +41,9 @@ from qemunet.plan.stacks import BRIDGE, StackEnd, plan_stacks
 from qemunet.topology import keys
 from qemunet.topology.attributes import attribute_problems
 from qemunet.topology.model import End, Link, Node, Topology
-from qemunet.topology.placement import placement_problems, placement_warnings, unused_keys
+from qemunet.topology.placement import placement_problems, placement_warnings, records, unused_keys
 from qemunet.topology.problems import Problems
 from qemunet.topology.registry import LINK_TYPES, keys_of
-from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
 
 DEFAULT_DISK = "64MiB"
 MOST_CONTAINER_INTERFACES = 240
@@ -78,7 +78,8 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
             if not topology.nodes[end.node].is_guest:
                 own = StackInterfacePlan(end.interface, end.addresses, mtus[min(index, 1)])
                 stack_ends.setdefault(end.node, []).append(StackEnd(own, link.segment))
-                ends.append(EndPlan(end.node, end.interface, end.mac, None, None))
+                pcap = records(topology.nodes[end.node], link)
+                ends.append(EndPlan(end.node, end.interface, end.mac, None, None, pcap=pcap))
                 continue
             interface = _plan_interface(topology, link, end, door, mtus[min(index, 1)])
             interfaces[end.node].append(interface)
@@ -89,11 +90,19 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
                 taps.append(TapPlan(interface.host_tap, f"qn-br{door}", "guest"))
             if interface.host_veth:
                 veths.append(VethPlan(interface.host_veth, f"qn-port{door}", f"qn-br{door}"))
-            ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap))
+            pcap = records(topology.nodes[end.node], link)
+            ends.append(EndPlan(end.node, end.interface, end.mac, door, interface.attach, tap, pcap))
             door += 1
+
+        def wrong(key: str, message: str, link: Link = link) -> None:
+            problems.add(link.place_of(key), f"{key} of {link.type} {link.name}: {message}")
+
         build = LINK_TYPES[link.type].build
         attributes = {} if build is None else link.attributes
-        impairments = _impairments(link) if build is None else _known_of_foreign(link)
+        if build is None:
+            impairments = impairments_of(link.type, link.attributes, source_directory, wrong)
+        else:
+            impairments = _known_of_foreign(link)
         links.append(
             LinkPlan(
                 link.name,
@@ -170,41 +179,6 @@ def _plan_interface(topology: Topology, link: Link, end: End, door: int, mtu: in
         attach=attach,
         host_tap=f"qn-guest{door}" if attach == "tapbridge" and machine else None,
         host_veth=f"qn-guest{door}" if attach == "tapbridge" and not machine else None,
-    )
-
-
-def _impairments(link: Link) -> tuple[Impairments, ...]:
-    """Return what a link does to frames: once for a shared channel, per direction for others."""
-    attributes = link.attributes
-    if link.type == "wifi":
-        return ()
-    if link.type == "csma":
-        return (
-            Impairments(
-                rate_bps=keys.one_rate(attributes["rate"]) if "rate" in attributes else None,
-                delay_ns=keys.one_delay(attributes.get("delay", "0")),
-                loss=keys.one_share(attributes.get("loss", "0")),
-            ),
-        )
-    rates = keys.directions(attributes["rate"], parse_rate_bps) if "rate" in attributes else (None, None)
-    delays = keys.directions(attributes.get("delay", "0"), keys.delay_ns)
-    jitters = keys.directions(attributes.get("jitter", "0"), parse_time_ns)
-    losses = keys.directions(attributes.get("loss", "0"), parse_share)
-    duplicates = keys.directions(attributes.get("duplicate", "0"), parse_share)
-    reorders = keys.directions(attributes.get("reorder", "0"), parse_share)
-    usual_queue = str(Impairments().queue_frames)
-    queues = keys.directions(attributes.get("queue", usual_queue), keys.queue_frames)
-    return tuple(
-        Impairments(
-            rate_bps=rates[way],
-            delay_ns=delays[way],
-            loss=losses[way],
-            jitter_ns=jitters[way],
-            duplicate=duplicates[way],
-            reorder=reorders[way],
-            queue_frames=queues[way],
-        )
-        for way in (0, 1)
     )
 
 

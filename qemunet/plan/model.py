@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qemunet.topology.delays import LONGEST_NS
+
 CONSOLES = ("shell", "control", "spare1", "spare2", "spare3", "spare4")
 """A machine's virtio consoles, hvc0 and on: for the experiment's commands, for control, for copies and further shells."""
 
@@ -121,17 +123,43 @@ class GuestPlan:
 
 
 @dataclass(frozen=True)
+class DelayPart:
+    """A part of a delay distribution; the parts' weights add up to 1.
+
+    Attributes:
+        kind: ``uniform``: between ``first`` and ``second``. ``normal``: ``first`` is the mean and ``second`` the
+            standard deviation, both in ns; ``lognormal``: both of the logarithm of the time in ns. Draws below
+            ``min_ns`` or above ``max_ns`` are done again. ``values``: one of ``values_ns``.
+        weight: Share of the frames whose delay comes from it.
+        first, second, min_ns, max_ns: See ``kind``.
+        values_ns: values: all of them.
+        weights: values: their shares; empty if all are as likely.
+    """
+
+    kind: Literal["uniform", "normal", "lognormal", "values"]
+    weight: float
+    first: float = 0.0
+    second: float = 0.0
+    min_ns: int = 0
+    max_ns: int = LONGEST_NS
+    values_ns: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Impairments:
     """What one direction of a link does to frames.
 
     Attributes:
         rate_bps: Bits per second; None is unlimited.
-        delay_ns: Propagation delay.
+        delay_ns: Propagation delay; where it is drawn for each frame, its mean.
         loss: Share of frames lost, 0..1, drawn per frame.
         jitter_ns: Half width of a uniform addition to the delay (never reorders by itself).
         duplicate: Share of frames sent twice.
-        reorder: Share of frames that skip the delay and so overtake.
+        reorder: Share of frames that may overtake: they skip a fixed delay, or keep the one that they draw whatever
+            their predecessors drew.
         queue_frames: Frames that may wait for the transmitter; one more is dropped.
+        delay_parts: What each frame's delay is drawn from; empty for a fixed one.
     """
 
     rate_bps: int | None = None
@@ -141,6 +169,7 @@ class Impairments:
     duplicate: float = 0.0
     reorder: float = 0.0
     queue_frames: int = 1000
+    delay_parts: tuple[DelayPart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +183,7 @@ class EndPlan:
         door: Number of the door, None where the node has no guest.
         attach: How the door is built.
         tap: The tap that ns-3's TapBridge opens (tapbridge only).
+        pcap: Its frames are recorded, in the run's ``pcap/`` under ``pcap_name``.
     """
 
     node: str
@@ -162,6 +192,12 @@ class EndPlan:
     door: int | None
     attach: Attach | None
     tap: str | None = None
+    pcap: bool = False
+
+    @property
+    def pcap_name(self) -> str:
+        """Name of the file in which its frames are recorded."""
+        return f"{self.node}-{self.interface}.pcap"
 
 
 @dataclass(frozen=True)

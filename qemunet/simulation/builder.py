@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qemunet.plan.model import (
+    DelayPart,
     EndPlan,
     Impairments,
     LinkPlan,
@@ -18,7 +21,7 @@ from qemunet.plan.model import (
     StackPlan,
     WifiPlan,
 )
-from qemunet.simulation.messages import pack_impairments
+from qemunet.simulation.messages import pack_delay, pack_impairments
 from qemunet.simulation.ns3_objects import set_defaults, set_link
 from qemunet.simulation.stacks import add_stack
 
@@ -31,11 +34,13 @@ class BuiltNetwork:
         nodes: Name -> node id.
         devices: ``node:interface`` -> (node id, index of the device).
         links: Name of the link -> ``node:interface`` of its first end.
+        pcaps: Names of the files in which frames are recorded, by their numbers.
     """
 
     nodes: Mapping[str, int]
     devices: Mapping[str, tuple[int, int]]
     links: Mapping[str, str]
+    pcaps: Sequence[str] = ()
 
 
 def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
@@ -45,7 +50,7 @@ def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
             **{
                 **link,
                 "ends": tuple(EndPlan(**end) for end in link["ends"]),
-                "impairments": tuple(Impairments(**impairments) for impairments in link["impairments"]),
+                "impairments": tuple(_impairments_from_json(each) for each in link["impairments"]),
                 "wifi": None if link["wifi"] is None else _wifi_from_json(link["wifi"]),
             }
         )
@@ -77,13 +82,22 @@ def _mobility_from_json(data: Mapping[str, Any]) -> MobilityPlan:
     return MobilityPlan(**{**data, **models})
 
 
-def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool) -> BuiltNetwork:
+def _impairments_from_json(data: Mapping[str, Any]) -> Impairments:
+    parts = (
+        DelayPart(**{**part, "values_ns": tuple(part["values_ns"]), "weights": tuple(part["weights"])})
+        for part in data["delay_parts"]
+    )
+    return Impairments(**{**data, "delay_parts": tuple(parts)})
+
+
+def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool, pcap: Path) -> BuiltNetwork:
     """Build everything in the plan. Node ids and link numbers follow its order.
 
     Args:
         library: The native library.
         plan: What to build.
         extended: An experiment adds to it.
+        pcap: Where recorded frames go.
 
     Raises:
         ForeignTypeError: a type that another package brings could not be built.
@@ -94,6 +108,7 @@ def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool) -> Bui
     library.qemunet_open(plan.simulator.encode(), plan.seed % (2**32 - 1) + 1, int(checksums))
     nodes = {name: int(library.qemunet_add_node(name.encode())) for name in plan.nodes}
     devices: dict[str, tuple[int, int]] = {}
+    delays = _Delays(library)
     radio = None
     if plan.mobility or any(link.type == "wifi" for link in plan.links):
         from qemunet.simulation.wifi import WifiBuilder  # only here: it brings more of ns-3 in
@@ -112,16 +127,50 @@ def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool) -> Bui
         elif link.type == "wifi" and radio is not None:
             radio.add(link, nodes, devices)
         else:
-            _ADD[link.type](library, link, nodes, devices)
+            _ADD[link.type](library, link, nodes, devices, delays)
         set_link(library, link, devices)
     for stack in plan.stacks:
         add_stack(library, stack, nodes[stack.node], devices)
     links = {link.name: f"{link.ends[0].node}:{link.ends[0].interface}" for link in plan.links}
-    return BuiltNetwork(nodes, devices, links)
+    return BuiltNetwork(nodes, devices, links, _record(library, plan, devices, pcap))
+
+
+class _Delays:
+    """The distributions of the network; those that are the same are one."""
+
+    def __init__(self, library: ctypes.PyDLL) -> None:
+        self._library = library
+        self._numbers: dict[tuple[DelayPart, ...], int] = {(): 0}
+
+    def pack(self, impairments: Impairments) -> bytes:
+        """The struct Impairments of the native part."""
+        parts = impairments.delay_parts
+        if parts not in self._numbers:
+            packed = pack_delay(parts)
+            self._numbers[parts] = int(self._library.qemunet_add_delay(b"".join(packed), len(packed)))
+        return pack_impairments(impairments, self._numbers[parts])
+
+
+def _record(
+    library: ctypes.PyDLL, plan: SimulationPlan, devices: Mapping[str, tuple[int, int]], directory: Path
+) -> list[str]:
+    """Have frames recorded where the plan says so; returns the files' names."""
+    ends = [end for link in plan.links for end in link.ends if end.pcap]
+    if ends:
+        directory.mkdir(exist_ok=True)
+    for end in ends:
+        door = end.door if end.door is not None and end.attach == "native" else -1
+        path = directory / end.pcap_name
+        library.qemunet_add_pcap(*devices[f"{end.node}:{end.interface}"], door, os.fsencode(path))
+    return [end.pcap_name for end in ends]
 
 
 def _add_wire(
-    library: ctypes.PyDLL, link: LinkPlan, nodes: Mapping[str, int], devices: dict[str, tuple[int, int]]
+    library: ctypes.PyDLL,
+    link: LinkPlan,
+    nodes: Mapping[str, int],
+    devices: dict[str, tuple[int, int]],
+    delays: _Delays,
 ) -> None:
     first, second = link.ends
     there, back = link.impairments
@@ -135,8 +184,8 @@ def _add_wire(
         nodes[second.node],
         _device_address(second),
         link.mtu,
-        pack_impairments(there),
-        pack_impairments(back),
+        delays.pack(there),
+        delays.pack(back),
     )
     for end in link.ends:
         if end.door is not None and end.attach == "native":
@@ -144,9 +193,13 @@ def _add_wire(
 
 
 def _add_csma(
-    library: ctypes.PyDLL, link: LinkPlan, nodes: Mapping[str, int], devices: dict[str, tuple[int, int]]
+    library: ctypes.PyDLL,
+    link: LinkPlan,
+    nodes: Mapping[str, int],
+    devices: dict[str, tuple[int, int]],
+    delays: _Delays,
 ) -> None:
-    number = library.qemunet_add_csma(link.mtu, pack_impairments(link.impairments[0]))
+    number = library.qemunet_add_csma(link.mtu, delays.pack(link.impairments[0]))
     for end in link.ends:
         node = nodes[end.node]
         devices[f"{end.node}:{end.interface}"] = (node, int(library.qemunet_device_count(node)))
@@ -160,7 +213,11 @@ def _add_csma(
 
 
 def _add_point_to_point(
-    library: ctypes.PyDLL, link: LinkPlan, nodes: Mapping[str, int], devices: dict[str, tuple[int, int]]
+    library: ctypes.PyDLL,
+    link: LinkPlan,
+    nodes: Mapping[str, int],
+    devices: dict[str, tuple[int, int]],
+    delays: _Delays,
 ) -> None:
     first, second = link.ends
     there, back = link.impairments
@@ -172,8 +229,8 @@ def _add_point_to_point(
         nodes[second.node],
         _device_address(second),
         link.mtu,
-        pack_impairments(there),
-        pack_impairments(back),
+        delays.pack(there),
+        delays.pack(back),
     )
     for index, end in enumerate(link.ends):
         if end.door is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,18 @@ from typing import Any
 import trio
 
 from qemunet.errors import QemunetError, SimulationError
-from qemunet.plan.model import Impairments, SimulationPlan
+from qemunet.plan.model import DelayPart, Impairments, SimulationPlan
 from qemunet.process import Process, Spawner
 from qemunet.simulation import failure, messages
 from qemunet.simulation.messages import Message, Type
 from qemunet.simulation.native import native_library, worker_environment
-from qemunet.simulation.report import Counters, Scheduling, SimulationReport
+from qemunet.simulation.report import Counters, Pcap, Scheduling, SimulationReport
 from qemunet.simulation.worker import CONFIG_FD, CONTROL_FD
 
 #: For the worker to end by itself once it was told to, or its control socket closed.
 _END_S = 5
+#: For it to answer while everything waits for it.
+_NOW_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Firing:
 class _Request:
     """A request that waits for its last reply."""
 
+    type: Type
     done: trio.Event = field(default_factory=trio.Event)
     replies: list[Message] = field(default_factory=list)
     complete: bool = False
@@ -85,6 +90,8 @@ class Simulation:
         self._requests: dict[int, _Request] = {}
         self._last_id = 0
         self._sending = trio.Lock()
+        self._defining = trio.Lock()
+        self._delays: dict[tuple[DelayPart, ...], int] = {(): 0}
 
     async def attach_door(self, number: int, fd: int) -> None:
         """Give the worker the far end of a guest's datagram socket; our ``fd`` stays ours to close.
@@ -121,21 +128,64 @@ class Simulation:
         return Firing(fired.at_ns, fired.late, fired.written_ns, failures)
 
     async def set_link(
-        self, link: str, impairments: tuple[Impairments | None, Impairments | None], *, at_ns: int | None = None
-    ) -> None:
-        """Change a wire at a simulation time (None: as soon as possible); returns when it is done.
+        self,
+        link: str,
+        impairments: tuple[Impairments | None, Impairments | None] = (None, None),
+        *,
+        up: bool | None = None,
+        at_ns: int | None = None,
+    ) -> int:
+        """Change a wire or csma link at a simulation time (None: as soon as possible); returns that time when it is done.
 
         Args:
             link: Its name.
-            impairments: From first to second end, and back; None leaves a direction as it is.
+            impairments: From first to second end, and back; None leaves a direction as it is. csma: one, whose
+                delay and loss are taken.
+            up: False takes it down, which loses all frames; None leaves it as it is.
             at_ns: Simulation time.
         """
+        changes = messages.Change(0) if up is None else messages.Change.UP if up else messages.Change.DOWN
+        packed = [b"" if each is None else await self._pack(each) for each in impairments]
+        changes |= messages.Change.THERE if packed[0] else messages.Change(0)
+        changes |= messages.Change.BACK if packed[1] else messages.Change(0)
         number = [each.name for each in self._plan.links].index(link)
-        await self._request(Type.SET_LINK, messages.pack_set_link(at_ns or 0, number, *impairments))
+        body = messages.pack_set_link(at_ns or 0, number, changes, *packed)
+        return messages.unpack_changed((await self._request(Type.SET_LINK, body))[-1].body)
+
+    async def _pack(self, impairments: Impairments) -> bytes:
+        """The struct Impairments of the native part, its distribution defined there."""
+        parts = impairments.delay_parts
+        async with self._defining:
+            if parts not in self._delays:
+                for body in messages.pack_define_delay(parts):
+                    replies = await self._request(Type.DEFINE_DELAY, body)
+                self._delays[parts] = messages.unpack_number(replies[-1].body)
+        return messages.pack_impairments(impairments, self._delays[parts])
 
     async def counters(self) -> Counters:
         """What passed so far, and how late events ran."""
         return self._counters(await self._request(Type.COUNTERS))
+
+    def counters_now(self) -> Counters:
+        """``counters`` for who cannot wait: the whole process does, for the fraction of a millisecond that it takes."""
+        self._check()
+        with self._new_request(Type.COUNTERS) as (id_, request):
+            # A message is sent as a whole, so it cannot come into the midst of one of ``_request``. What arrives is
+            # taken here as ``_receive`` would take it, which then finds nothing more.
+            sock = self._control.fileno()
+            deadline_s = time.monotonic() + _NOW_S
+            _wait_for(sock, select.POLLOUT, deadline_s)
+            try:
+                os.write(sock, messages.pack(Type.COUNTERS, id_))
+                while not request.done.is_set():
+                    _wait_for(sock, select.POLLIN, deadline_s)
+                    data = os.read(sock, messages.MAX_BYTES)
+                    if not data:
+                        raise SimulationError("the simulation has ended")
+                    self._take(messages.unpack(data))
+            except OSError as error:
+                raise SimulationError(f"the simulation has ended: {error.strerror}") from None
+            return self._counters(self._replies(request))
 
     async def stop(self) -> SimulationReport:
         """End the simulation; ``extend`` finishes; the worker exits.
@@ -152,6 +202,7 @@ class Simulation:
             cpu_system_s=said["cpu_system_s"],
             max_rss_mib=said["max_rss_mib"],
             metrics=said["metrics"],
+            pcaps={name: Pcap(*counts) for name, counts in said["pcaps"].items()},
         )
         if said["failure"] is not None:
             raise failure.from_worker(said["failure"], report)
@@ -175,10 +226,7 @@ class Simulation:
     async def _request(self, type_: Type, body: bytes = b"", fd: int | None = None) -> list[Message]:
         """Send a request and return its replies, the last one last."""
         self._check()
-        self._last_id += 1
-        id_ = self._last_id
-        request = self._requests[id_] = _Request()
-        try:
+        with self._new_request(type_) as (id_, request):
             rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]
             async with self._sending:
                 try:
@@ -187,13 +235,26 @@ class Simulation:
                     # The worker is gone; the receiver finds out why.
                     await self._ended.wait()
             await request.done.wait()
+        return self._replies(request)
+
+    @contextmanager
+    def _new_request(self, type_: Type) -> Iterator[tuple[int, _Request]]:
+        """A request whose replies are taken in while the context lasts, and its id."""
+        self._last_id += 1
+        id_ = self._last_id
+        request = self._requests[id_] = _Request(type_)
+        try:
+            yield id_, request
         finally:
             del self._requests[id_]
+
+    def _replies(self, request: _Request) -> list[Message]:
+        """The replies to a request that is done."""
         if not request.complete:
             self._check()
         last = request.replies[-1]
         if last.type is Type.ERROR:
-            raise SimulationError(f"the simulation refused {type_.name}: {messages.unpack_error(last.body)}")
+            raise SimulationError(f"the simulation refused {request.type.name}: {messages.unpack_error(last.body)}")
         return request.replies
 
     def _check(self) -> None:
@@ -238,6 +299,18 @@ class Simulation:
             if last_piece or message.type not in messages.PARTIAL:
                 request.complete = True
                 request.done.set()
+
+
+def _wait_for(descriptor: int, event: int, deadline_s: float) -> None:
+    """Wait, without letting anything else run, until a descriptor is ready.
+
+    Raises:
+        SimulationError: it is not in time.
+    """
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if not poll.poll(max(0.0, deadline_s - time.monotonic()) * 1000):
+        raise SimulationError(f"the ns-3 worker did not answer within {_NOW_S:g} s")
 
 
 @asynccontextmanager
@@ -299,7 +372,8 @@ async def _spawn(
 ) -> Process:
     """Start the worker with its end of the control socket, its configuration and its log."""
     script = None if extend is None else {"path": str(extend.path.resolve()), "parameters": dict(extend.parameters)}
-    config = json.dumps({"plan": asdict(plan), "extend": script}).encode()
+    pcap = log.parent / "pcap"
+    config = json.dumps({"plan": asdict(plan), "extend": script, "pcap": str(pcap)}).encode()
     config_fd = os.memfd_create("qemunet-simulation", os.MFD_CLOEXEC)
     try:
         os.write(config_fd, config)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qemunet.plan.model import Impairments
+from qemunet.plan.model import DelayPart, Impairments
 
 VERSION = 2
 MAX_BYTES = 32768
@@ -27,6 +27,7 @@ class Type(enum.IntEnum):
     COUNTERS = 5
     SET_LINK = 6
     STOP = 7
+    DEFINE_DELAY = 8
     READY = 64
     OK = 65
     STARTED = 66
@@ -37,6 +38,17 @@ class Type(enum.IntEnum):
     ERROR = 71
     REPORT = 72
     FAILED = 73
+    CHANGED = 74
+    DEFINED = 75
+
+
+class Change(enum.IntFlag):
+    """What SET_LINK changes."""
+
+    THERE = 1
+    BACK = 2
+    UP = 4
+    DOWN = 8
 
 
 #: These precede the last reply to a request; all others are last replies.
@@ -53,7 +65,12 @@ _FIRED_CONSOLE = struct.Struct("<Iiq")
 _LAG = struct.Struct("<7Q")
 _PAGE = struct.Struct("<I")
 _DOOR = struct.Struct("<II7Q")
-_LINK = struct.Struct("<II11Q")
+_LINK = struct.Struct("<II12Q")
+_CHANGED = struct.Struct("<q")
+_DEFINE_DELAY = struct.Struct("<III")
+_DELAY_PART = struct.Struct("<IIdddqq")
+_DELAY_KINDS = {"uniform": 0, "normal": 1, "lognormal": 2}
+_DELAY_PARTS_A_MESSAGE = (MAX_BYTES - _HEADER.size - _DEFINE_DELAY.size) // _DELAY_PART.size
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,7 @@ class LinkCounters:
     dropped_protocol: int
     duplicated: int
     reordered: int
+    dropped_down: int
 
 
 @dataclass(frozen=True)
@@ -153,8 +171,8 @@ def pack_fire(at_ns: int, consoles: Sequence[int]) -> bytes:
     return _FIRE.pack(at_ns, len(consoles)) + b"".join(_NUMBER.pack(console) for console in consoles)
 
 
-def pack_impairments(impairments: Impairments) -> bytes:
-    """The struct Impairments of the native part."""
+def pack_impairments(impairments: Impairments, delay: int = 0) -> bytes:
+    """The struct Impairments of the native part; ``delay`` is the number of its distribution, if it has one."""
     return _IMPAIRMENTS.pack(
         impairments.rate_bps or 0,
         impairments.delay_ns,
@@ -163,15 +181,52 @@ def pack_impairments(impairments: Impairments) -> bytes:
         impairments.duplicate,
         impairments.reorder,
         impairments.queue_frames,
-        0,
+        delay,
     )
 
 
-def pack_set_link(at_ns: int, link: int, there: Impairments | None, back: Impairments | None) -> bytes:
-    """Body of SET_LINK; ``at_ns`` 0 is as soon as possible, a direction that is None stays as it is."""
-    directions = (there is not None) | (back is not None) << 1
-    none = Impairments()
-    return _SET_LINK.pack(at_ns, link, directions) + pack_impairments(there or none) + pack_impairments(back or none)
+def pack_delay(parts: Sequence[DelayPart]) -> list[bytes]:
+    """The structs DelayPart of the native part."""
+    packed = []
+    for part in parts:
+        if part.kind == "values":
+            weights = part.weights or (1 / len(part.values_ns),) * len(part.values_ns)
+            packed += [
+                _DELAY_PART.pack(_DELAY_KINDS["uniform"], 0, part.weight * weight, value_ns, value_ns, 0, 0)
+                for value_ns, weight in zip(part.values_ns, weights, strict=True)
+            ]
+        else:
+            kind = _DELAY_KINDS[part.kind]
+            packed.append(_DELAY_PART.pack(kind, 0, part.weight, part.first, part.second, part.min_ns, part.max_ns))
+    return packed
+
+
+def pack_define_delay(parts: Sequence[DelayPart]) -> list[bytes]:
+    """Bodies of DEFINE_DELAY, one after the other; the reply to the last one is DEFINED."""
+    packed = pack_delay(parts)
+    bodies = []
+    for first in range(0, len(packed), _DELAY_PARTS_A_MESSAGE):
+        piece = packed[first : first + _DELAY_PARTS_A_MESSAGE]
+        bodies.append(_DEFINE_DELAY.pack(len(packed), first, len(piece)) + b"".join(piece))
+    return bodies
+
+
+def pack_set_link(at_ns: int, link: int, changes: Change, there: bytes = b"", back: bytes = b"") -> bytes:
+    """Body of SET_LINK; ``at_ns`` 0 is as soon as possible, ``there`` and ``back`` are packed impairments."""
+    same = pack_impairments(Impairments())
+    return _SET_LINK.pack(at_ns, link, changes) + (there or same) + (back or same)
+
+
+def unpack_changed(body: bytes) -> int:
+    """Body of CHANGED: simulation time in ns."""
+    (at_ns,) = _CHANGED.unpack(body)
+    return int(at_ns)
+
+
+def unpack_number(body: bytes) -> int:
+    """Body of DEFINED."""
+    (number,) = _NUMBER.unpack(body)
+    return int(number)
 
 
 def unpack_started(body: bytes) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qemunet.simulation.messages import DoorCounters, Lag, LinkCounters
@@ -40,6 +40,19 @@ class Scheduling:
 
 
 @dataclass(frozen=True)
+class Pcap:
+    """A file of recorded frames.
+
+    Attributes:
+        frames: Frames in it.
+        dropped: Frames that are missing: they came faster than the disk took them, or it took none.
+    """
+
+    frames: int
+    dropped: int
+
+
+@dataclass(frozen=True)
 class SimulationReport:
     """The end of a run.
 
@@ -49,6 +62,7 @@ class SimulationReport:
         cpu_user_s, cpu_system_s: CPU time of the worker while it ran, from ready to stop.
         max_rss_mib: The most memory it held.
         metrics: What the experiment's ``extend`` returned.
+        pcaps: By name of the file.
     """
 
     counters: Counters
@@ -57,3 +71,4 @@ class SimulationReport:
     cpu_system_s: float
     max_rss_mib: float
     metrics: Mapping[str, Any]
+    pcaps: Mapping[str, Pcap] = field(default_factory=dict)

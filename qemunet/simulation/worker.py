@@ -40,7 +40,7 @@ def main() -> int:
     try:
         library = load()
         plan = plan_from_json(config["plan"])
-        built = build(library, plan, extended=config["extend"] is not None)
+        built = build(library, plan, extended=config["extend"] is not None, pcap=Path(config["pcap"]))
         if any(stack.build is not None for stack in plan.stacks):
             from qemunet.simulation.foreign import complete_nodes
 
@@ -61,7 +61,12 @@ def main() -> int:
     after = resource.getrusage(resource.RUSAGE_SELF)
     if stop_id < 0:
         return 1
+    library.qemunet_close_pcap()
     report: dict[str, Any] = {
+        "pcaps": {
+            name: [int(library.qemunet_pcap_frames(number)), int(library.qemunet_pcap_dropped(number))]
+            for number, name in enumerate(built.pcaps)
+        },
         "scheduling": {**scheduling, "demoted": bool(library.qemunet_was_demoted())},
         "cpu_user_s": after.ru_utime - before.ru_utime,
         "cpu_system_s": after.ru_stime - before.ru_stime,

@@ -31,6 +31,7 @@ from qemunet.tasks.protocols import Observer, TaskEvent
 from qemunet.tasks.verbs import GuestVerbs
 from qemunet.testbed.clock import SimulationClock
 from qemunet.testbed.guests import BootedGuest
+from qemunet.testbed.links import Link, Links
 from qemunet.topology import Topology
 
 
@@ -161,6 +162,7 @@ class Testbed:
         random: Seeded by the run's seed.
         directory: The run directory.
         guests: By name.
+        links: Links and lans by name, or by the names of the two nodes that one joins.
         metrics: What ``record`` was given.
         report: What the simulation says about itself, once the run has ended.
     """
@@ -179,6 +181,7 @@ class Testbed:
         self.random = random.Random(seed)
         self.directory = directory.path
         self.guests: dict[str, Guest] = {}
+        self.links: Mapping[str | tuple[str, str], Link] = Links({})
         self.metrics: dict[str, Any] = {}
         self.report: SimulationReport | None = None
         self._record = directory

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -26,11 +27,13 @@ from qemunet.plan.model import GuestPlan, Plan
 from qemunet.progress import Progress
 from qemunet.results.record import RunDirectory, to_json
 from qemunet.simulation.client import ExtendScript, Simulation, open_simulation
+from qemunet.simulation.report import Counters
 from qemunet.tasks.engine import Engine
 from qemunet.testbed.bed import Guest, Testbed
 from qemunet.testbed.clock import SimulationClock
 from qemunet.testbed.guests import BootedGuest, open_guest, patience_of
 from qemunet.testbed.lifetimes import Lifetimes, open_lifetimes
+from qemunet.testbed.links import Link, Links
 from qemunet.topology import Topology
 from qemunet.units import parse_size_bytes
 
@@ -70,6 +73,7 @@ async def open_testbed(
         directory.update(time_0_unix_s=clock.unix_time_s(0.0))
         directory.event("time-0", simulation_s=0.0, host_ns=origin_ns, unix_s=clock.unix_time_s(0.0))
         bed = Testbed(topology, parameters, seed, directory, progress, clock)
+        bed.links = _links_of(bed, simulation, directory)
         bed.guests = {name: Guest(guest, clock, bed.observe, progress) for name, guest in booted.items()}
         shells = {name: guest.shell for name, guest in booted.items()}
         engine = Engine(shells, clock, observe=bed.observe)
@@ -86,6 +90,18 @@ async def open_testbed(
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_DEADLINE_S):
                     await builder.end(bed, engine, simulation)
+
+
+def _links_of(bed: Testbed, simulation: Simulation, directory: RunDirectory) -> Links:
+    """The links as the experiment sees them; their files are relative to the topology's."""
+
+    def counters() -> Counters:
+        return simulation.counters_now() if bed.report is None else bed.report.counters
+
+    base = Path(bed.topology.name).absolute().parent
+    return Links(
+        {name: Link(link, simulation, counters, directory.event, base) for name, link in bed.topology.links.items()}
+    )
 
 
 async def _watch_simulation(simulation: Simulation) -> None:
@@ -297,6 +313,12 @@ class _Builder:
                 return
             try:
                 bed.report = await simulation.stop()
+                for name, pcap in bed.report.pcaps.items():
+                    if pcap.dropped:
+                        frames = pcap.frames + pcap.dropped
+                        self._warn(
+                            f"pcap/{name} misses {pcap.dropped} of {frames} frames: they came faster than the disk"
+                        )
             except QemunetError as error:
                 bed.report = getattr(error, "report", None)
                 self.event("failure", what="stopping the simulator", message=error.message)

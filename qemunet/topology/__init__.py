@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qemunet.topology.model import End, Lan, Link, Node, Topology
 from qemunet.topology.problems import Place
-from qemunet.topology.read import declared_parameters, parse_topology, read_topology
+from qemunet.topology.sources import declared_parameters, parse_topology, read_topology, source_directory
+from qemunet.topology.write import write_topology
 
 __all__ = [
     "End",
@@ -16,4 +17,6 @@ __all__ = [
     "declared_parameters",
     "parse_topology",
     "read_topology",
+    "source_directory",
+    "write_topology",
 ]

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeVar
 
-from qemunet.topology.problems import did_you_mean, shown
-from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
+from qemunet.topology.delays import parse_delay
+from qemunet.topology.problems import PartError, did_you_mean, shown
+from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
 
 _MIB = 1 << 20
-_DISTRIBUTION = re.compile(r"(uniform|normal|lognormal|mixture|empirical)\s*\(.*\)", re.DOTALL)
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "riscv64")
 """Those whose machines are known, as in the names of QEMU's programs."""
@@ -36,7 +36,14 @@ def directions(text: str, parse: Callable[[str], T]) -> tuple[T, T]:
     parts = _split_directions(text)
     if len(parts) > 2:
         raise ValueError("has more than two directions; write A/B: first to second end / back")
-    values = [parse(part) for part in parts]
+    values = []
+    offset = 0
+    for part in parts:
+        try:
+            values.append(parse(part))
+        except PartError as error:
+            raise PartError(str(error), offset + error.offset) from None
+        offset += len(part) + 1
     return values[0], values[-1]
 
 
@@ -58,11 +65,11 @@ def both(parse: Callable[[str], object]) -> Callable[[str], object]:
 
 
 def delay_ns(text: str) -> int:
-    """A delay in nanoseconds."""
-    distribution = _DISTRIBUTION.fullmatch(text)
-    if distribution:
-        raise NotAvailableError(f"the delay distribution {distribution[1]}(...)")
-    return parse_time_ns(text)
+    """A delay in nanoseconds that is the same for every frame, as ns-3's own channels have it."""
+    delay = parse_delay(text)
+    if not isinstance(delay, int):
+        raise ValueError("only a wire draws delays from a distribution; write one time, or use type wire")
+    return delay
 
 
 def one_rate(text: str) -> int:

@@ -17,7 +17,8 @@ LARGEST_TEXT = 4 << 20
 """Characters that a source may have."""
 
 _PLAIN = re.compile(r"[^ \t\\'\"()#]+")
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+"""Characters that no name and no value may have."""
 _ESCAPED_IN_DOUBLE_QUOTES = '$`"\\'
 
 
@@ -44,6 +45,7 @@ class Word:
         text: What it says.
         place: Its first character in the source.
         broken: Something about it or its statement was reported already, so its text means nothing.
+        role: ``name``, ``type`` or ``pair`` (KEY=VALUE) where the source says so; empty where the text tells.
         marks: Where its characters stand, by rising offset; without any they follow ``place``.
     """
 
@@ -51,6 +53,7 @@ class Word:
     place: Place
     broken: bool = False
     marks: tuple[Mark, ...] = field(default=(), compare=False)
+    role: str = ""
 
     def at(self, offset: int) -> Place:
         """Return the place of the character at an offset of the text."""
@@ -117,11 +120,11 @@ class _Lexer:
         self._double_quote: Place | None = None
 
     def read_line(self, number: int, line: str) -> None:
-        forbidden = _FORBIDDEN.search(line)
+        forbidden = FORBIDDEN.search(line)
         if forbidden:
             place = Place(self._file, number, forbidden.start() + 1)
             self._report(place, f"character U+{ord(forbidden[0]):04X} cannot stand in a topology")
-            line = _FORBIDDEN.sub("?", line)
+            line = FORBIDDEN.sub("?", line)
         index = 0
         after_blank = True
         while index < len(line):

@@ -173,6 +173,8 @@ class Links:
 
     def _names_type(self, positional: list[Word], *, least: int) -> bool:
         """Return whether the last word is meant as a type: it can be nothing else, or it is nearest to one."""
+        if positional and positional[-1].role:
+            return positional[-1].role == "type"
         if len(positional) < least:
             return False
         last = positional[-1].text

@@ -67,7 +67,7 @@ class End:
     interface: str
     mac: str
     addresses: tuple[str, ...] = ()
-    written: int = 0
+    written: int = field(default=0, compare=False)
     place: Place = field(default=Place("", 0, 0), compare=False, repr=False)
 
 
@@ -108,7 +108,8 @@ class Topology:
     """A network.
 
     Attributes:
-        name: What it was read as: a file's name.
+        name: What it was read as: a file's name. Two topologies are equal when they are the same network, whatever
+            the name, the parameters and the words of their sources.
         nodes: By name, in order of the source.
         links: Links and lans by name, in order of the source.
         options: As text.
@@ -118,11 +119,11 @@ class Topology:
         option_places: Where each option is written.
     """
 
-    name: str
+    name: str = field(compare=False)
     nodes: Mapping[str, Node]
     links: Mapping[str, Link]
     options: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict, compare=False)
     text: str = field(default="", compare=False, repr=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
     option_places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)

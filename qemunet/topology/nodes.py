@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from qemunet.topology import keys, places
@@ -10,8 +11,8 @@ from qemunet.topology.lexer import Statement, Word
 from qemunet.topology.model import Node
 from qemunet.topology.problems import Problems, did_you_mean, shown
 from qemunet.topology.ranges import RangeTooLargeError, expand_ranges, range_lengths
-from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, keys_of
-from qemunet.topology.statements import Value, Values, check_keys, first_broken, split_pairs
+from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, Keys, keys_of
+from qemunet.topology.statements import Value, Values, check_keys, check_value, first_broken, split_pairs
 
 MOST_NODES = 100_000
 """Nodes that a topology may have."""
@@ -25,6 +26,7 @@ class Defaults:
 
     def __init__(self, problems: Problems) -> None:
         self._values: dict[str, dict[str, Value]] = {}
+        self._of_kind: dict[tuple[str, str], dict[str, Value]] = {}  # kind and type: what default KIND says to it
         self._problems = problems
 
     def read(self, statement: Statement) -> None:
@@ -53,16 +55,32 @@ class Defaults:
 
     def complete(self, kind: str, type_name: str, written: Values) -> dict[str, Value]:
         """Return what a ``kind`` (node or link) of a type has, its written values last."""
-        known = keys_of(type_name)
-        general = {
-            key: value for key, value in self._values.get(kind, {}).items() if key in known or is_attribute(known, key)
-        }
-        return {**general, **self._values.get(type_name, {}), **written}
+        return {**self._general(kind, type_name), **self._values.get(type_name, {}), **written}
+
+    def _general(self, kind: str, type_name: str) -> dict[str, Value]:
+        """Return what ``default node`` or ``default link`` says to a type: the values of keys that it has.
+
+        They were read as any type takes them; one that this type does not take is reported.
+        """
+        if (kind, type_name) not in self._of_kind:
+            known = keys_of(type_name)
+            self._of_kind[kind, type_name] = {
+                key: value
+                for key, value in self._values.get(kind, {}).items()
+                if is_attribute(known, key) or (key in known and check_value(key, known[key], value, self._problems))
+            }
+        return self._of_kind[kind, type_name]
 
 
 def why_unusable(type_name: str) -> str | None:
     """Return why a type that another package brings cannot be used; None if it can, or is none of that kind."""
     return next((types.why_not(type_name) for types in (NODE_TYPES, LINK_TYPES) if type_name in types), None)
+
+
+def known_keys(type_name: str, kind: str) -> Keys:
+    """Return the keys of a type; those of any ``kind`` (node or link) where there is no such type, or none that works."""
+    types: Mapping[str, object] = NODE_TYPES if kind == "node" else LINK_TYPES
+    return keys_of(type_name if type_name in types and why_unusable(type_name) is None else kind)
 
 
 def is_available(type_name: str) -> bool:

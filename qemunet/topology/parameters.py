@@ -94,7 +94,7 @@ class Parameters:
             return Word("", word.place, broken=True)
         if end < len(word.text):
             marks += word.part(end, len(word.text), length - len(word.text) + end)
-        return Word("".join((*pieces, word.text[end:])), word.place, marks=tuple(marks))
+        return Word("".join((*pieces, word.text[end:])), word.place, marks=tuple(marks), role=word.role)
 
     def _value(self, match: re.Match[str], word: Word) -> str | None:
         escaped, name = match.groups()

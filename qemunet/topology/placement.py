@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qemunet.topology import keys
-from qemunet.topology.model import Link, Topology
+from qemunet.topology.model import Link, Node, Topology
 from qemunet.topology.problems import Place
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES
 from qemunet.topology.wifi import wifi_problems, wifi_warnings
@@ -19,6 +19,7 @@ def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what cannot be built, with the remedy."""
     yield from _login_problems(topology)
     yield from wifi_problems(topology)
+    yield from _pcap_problems(topology)
     stock = topology.options.get("simulator") == "ns3"
     for link in topology.links.values():
         tapbridge, bridging = LINK_TYPES[link.type].tapbridge, LINK_TYPES[link.type].bridging
@@ -35,6 +36,25 @@ def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
             elif attach == "native" and stock:
                 message = "simulator=ns3 has no native doors; use attach=tapbridge with it, or simulator=qemunet"
                 yield end.place, f"{link.type} {link.name}: guest {end.node} has attach=native, but {message}"
+
+
+def records(node: Node, link: Link) -> bool:
+    """Return whether the frames of a node's interface on a link are recorded: what the link says goes first."""
+    return link.attributes.get("pcap", node.attributes.get("pcap", "no")) == "yes"
+
+
+def _pcap_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield the ends that cannot be recorded: ns-3's own devices tell of Ethernet and PPP frames only."""
+    for link in topology.links.values():
+        if link.type != "wifi" and LINK_TYPES[link.type].build is None:
+            continue
+        for end in link.ends:
+            node = topology.nodes[end.node]
+            by_door = node.is_guest and topology.attach_of(node.name) == "native"
+            if records(node, link) and not by_door:
+                what = f"frames of {node.name} on {link.type} {link.name} cannot be recorded"
+                remedy = "record them at a guest with attach=native, and write pcap=no for this link or node"
+                yield (link if "pcap" in link.attributes else node).place_of("pcap"), f"{what}; {remedy}"
 
 
 def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:

@@ -26,6 +26,18 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class PartError(ValueError):
+    """A mistake in a part of a value.
+
+    Attributes:
+        offset: Of that part's first character in the value.
+    """
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
 class Problems:
     """The mistakes found so far."""
 

@@ -1,10 +1,9 @@
-"""Reading a topology: from text, from a file."""
+"""Reading the text format, and making a Topology of statements, whatever their source."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Network
-from pathlib import Path
 
 from qemunet.errors import TopologyError
 from qemunet.topology import keys
@@ -20,13 +19,13 @@ from qemunet.topology.problems import Problems, did_you_mean, shown
 from qemunet.topology.segments import Segment, Warnings, find_segments, settle_bridges
 from qemunet.topology.statements import Value
 
-_LINK_KEYWORDS = ("link", "lan", *SHAPES)
-_KEYWORDS = ("param", "option", "default", "node", *_LINK_KEYWORDS)
-_OTHER_FORMATS = {".yaml": "YAML", ".yml": "YAML", ".graphml": "GraphML", ".json": "node-link JSON", ".py": "Python"}
+LINK_KEYWORDS = ("link", "lan", *SHAPES)
+"""Statements that make links."""
+_KEYWORDS = ("param", "option", "default", "node", *LINK_KEYWORDS)
 _MOST_WARNINGS = 50
 
 
-def parse_topology(text: str, *, name: str = "topology.txt", parameters: Mapping[str, str] | None = None) -> Topology:
+def parse_text(text: str, *, name: str, parameters: Mapping[str, str]) -> Topology:
     """Read a topology in the text format.
 
     Args:
@@ -38,11 +37,46 @@ def parse_topology(text: str, *, name: str = "topology.txt", parameters: Mapping
         TopologyError: every mistake there is.
     """
     problems = Problems()
-    warnings: Warnings = []
-    declared = Parameters(parameters or {}, problems)
+    declared = Parameters(parameters, problems)
     statements = declared.declare(split_statements(text, name, problems))
     declared.check_given(name)
+    return assemble(statements, name=name, text=text, parameters=declared.values, problems=problems, warnings=[])
 
+
+def text_parameters(text: str, *, name: str) -> Mapping[str, str]:
+    """Return the parameters that a text declares, with their defaults; other mistakes in it are ignored."""
+    problems = Problems()
+    declared = Parameters({}, problems)
+    try:
+        statements = split_statements(text, name, problems)
+        declared.declare([statement for statement in statements if statement[0].text == "param"])
+    except TopologyError:
+        pass  # too many mistakes to go on: reading the topology reports them
+    return declared.defaults
+
+
+def assemble(
+    statements: Sequence[Statement],
+    *,
+    name: str,
+    text: str,
+    parameters: Mapping[str, str],
+    problems: Problems,
+    warnings: Warnings,
+) -> Topology:
+    """Make a Topology of statements whose parameters are replaced.
+
+    Args:
+        statements: All but ``param``, in order of the source.
+        name: What the source is called.
+        text: The source as given.
+        parameters: Those that the source declares, with the values used.
+        problems: The mistakes found so far.
+        warnings: What is allowed but seldom meant, found so far.
+
+    Raises:
+        TopologyError: every mistake there is.
+    """
     options: dict[str, Value] = {}
     defaults = Defaults(problems)
     nodes = Nodes(problems)
@@ -56,7 +90,7 @@ def parse_topology(text: str, *, name: str = "topology.txt", parameters: Mapping
             nodes.spoil(statement)
     for statement in _of_kind(statements, "node"):
         nodes.read(statement, defaults)
-    for statement in _of_kind(statements, *_LINK_KEYWORDS):
+    for statement in _of_kind(statements, *LINK_KEYWORDS):
         links.read(statement)
     _report_unknown(statements, problems)
 
@@ -71,7 +105,7 @@ def parse_topology(text: str, *, name: str = "topology.txt", parameters: Mapping
         nodes=nodes.nodes,
         links=_finish(links.links, segments),
         options={key: value.text for key, value in options.items()},
-        parameters=declared.values,
+        parameters=parameters,
         text=text,
         warnings=tuple(f"{place}: {message}" for place, message in sorted(warnings)[:_MOST_WARNINGS]),
         option_places={key: value.place for key, value in options.items()},
@@ -83,36 +117,6 @@ def parse_topology(text: str, *, name: str = "topology.txt", parameters: Mapping
             problems.add(place, message)
     problems.raise_if_any()
     return topology
-
-
-def read_topology(source: str | Path, *, parameters: Mapping[str, str] | None = None) -> Topology:
-    """Read a topology from a file.
-
-    Args:
-        source: Path of the file.
-        parameters: Values for parameters that the file declares.
-
-    Raises:
-        TopologyError: the file cannot be read, or every mistake in it.
-    """
-    return parse_topology(_text_of(source), name=str(source), parameters=parameters)
-
-
-def declared_parameters(source: str | Path) -> Mapping[str, str]:
-    """Return the parameters that a topology file declares, with their defaults; other mistakes in it are ignored.
-
-    Raises:
-        TopologyError: the file cannot be read.
-    """
-    text = _text_of(source)
-    problems = Problems()
-    declared = Parameters({}, problems)
-    try:
-        statements = split_statements(text, str(source), problems)
-        declared.declare([statement for statement in statements if statement[0].text == "param"])
-    except TopologyError:
-        pass  # too many mistakes to go on: reading the topology reports them
-    return declared.defaults
 
 
 def _of_kind(statements: Sequence[Statement], *keywords: str) -> list[Statement]:
@@ -159,27 +163,3 @@ def _finish(links: Sequence[WrittenLink], segments: Sequence[Segment]) -> dict[s
             places={key: value.place for key, value in link.values.items()},
         )
     return finished
-
-
-def _text_of(source: str | Path) -> str:
-    if isinstance(source, str) and source.startswith("topohub:"):
-        raise TopologyError([f"{source}:1:1: topologies from topohub are not available in this version"])
-    path = Path(source)
-    if path.suffix.lower() in _OTHER_FORMATS:
-        kind = _OTHER_FORMATS[path.suffix.lower()]
-        raise TopologyError([f"{source}:1:1: topologies in {kind} are not available in this version"])
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise TopologyError(
-            [f"{source}: cannot be read: {reason}"],
-            hint="Give the path of a topology file, such as topologies/pair.txt.",
-        ) from None
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before.rpartition(b"\n")[2].decode("utf-8")) + 1
-        raise TopologyError([f"{source}:{line}:{column}: byte 0x{content[error.start]:02x} is not UTF-8"]) from None

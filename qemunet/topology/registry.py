@@ -7,10 +7,11 @@ but this version cannot build is a row too, without parser, so that it is refuse
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from qemunet.topology import keys, places, wifi_keys
+from qemunet.topology.delays import parse_delay
 from qemunet.topology.plugins import AnyOf, Types
 from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
 
@@ -25,12 +26,14 @@ class Key:
         parse: Reads the value or raises ValueError; None: not available in this version.
         types: Of a key ``PREFIX.X``, which stands for all ns-3 attributes X: the types that may have them; empty: another
             key says which.
+        may_be_empty: An empty value says nothing, as if the key were not written; a parameter can be its default.
     """
 
     kind: str
     doc: str
     parse: Callable[[str], object] | None
     types: tuple[str, ...] = ()
+    may_be_empty: bool = False
 
 
 Keys = Mapping[str, Key]
@@ -90,7 +93,7 @@ def _attributes(of: str, *types: str) -> Key:
 
 
 _ATTACH = Key("native or tapbridge", "How a guest is joined to the simulation.", keys.one_of("native", "tapbridge"))
-_PCAP = _later("yes or no", "Record frames.")
+_PCAP = Key("yes or no", "Record frames, in pcap/NODE-INTERFACE.pcap of the run.", keys.one_of("yes", "no"))
 
 _STACK_KEYS: Keys = {
     "pcap": _PCAP,
@@ -100,13 +103,13 @@ _STACK_KEYS: Keys = {
     "velocity": Key("x,y or x,y,z in m/s", "With mobility=ConstantVelocity.", places.velocity_mps),
     "area": Key("left,lower,right,upper in metres", "Where a random model moves; 0,0,100,100.", places.area_m),
     "mobility.X": _attributes("its mobility model"),
-    "label": _later("text", "What a drawing calls it."),
+    "label": Key("text", "What a drawing calls it.", keys.anything),
 }
 
 _NODE_KEYS: Keys = {"attach": _ATTACH, **_STACK_KEYS}
 
 _QEMU_KEYS: Keys = {
-    "image": Key("name", "Guest image; tiny where neither kernel nor drive is given.", keys.image),
+    "image": Key("name", "Guest image; tiny where neither kernel nor drive is given.", keys.image, may_be_empty=True),
     "arch": Key("architecture", "As QEMU names it; x86_64 where nothing is said.", keys.arch),
     "cpu": Key("QEMU CPU model", "With features after commas.", keys.word),
     "cpus": Key("number", "Processors; 1 where nothing is said.", keys.cpus),
@@ -144,7 +147,9 @@ _CONTAINER_KEYS: Keys = {
     # What only a machine has is read all the same: a mistake in it is one.
     **{key: Key(_QEMU_KEYS[key].kind, _UNUSED, _QEMU_KEYS[key].parse) for key in sorted(_MACHINE_KEYS)},
     "snapshot": Key("yes or no", _UNUSED, keys.one_of("yes", "no")),
-    "image": Key("directory", "What it sees as its root; this computer's where nothing is said.", keys.file),
+    "image": Key(
+        "directory", "What it sees as its root; this computer's where nothing is said.", keys.file, may_be_empty=True
+    ),
     "disk": Key("size", "What it may write; 64MiB where nothing is said.", keys.disk_mib),
     "bridge": _QEMU_KEYS["bridge"],
     **_NODE_KEYS,
@@ -158,11 +163,11 @@ _LINK_KEYS: Keys = {
 
 _WIRE_KEYS: Keys = {
     "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
-    "delay": Key("time, A/B", "Propagation delay; 0 where nothing is said.", keys.both(keys.delay_ns)),
+    "delay": Key("time or distribution, A/B", "Propagation delay; 0 where nothing is said.", keys.both(parse_delay)),
     "jitter": Key("time, A/B", "Half width of a uniform addition to the delay.", keys.both(parse_time_ns)),
     "loss": Key("share, A/B", "Frames lost.", keys.both(parse_share)),
     "duplicate": Key("share, A/B", "Frames sent twice.", keys.both(parse_share)),
-    "reorder": Key("share, A/B", "Frames that skip the delay and overtake.", keys.both(parse_share)),
+    "reorder": Key("share, A/B", "Frames that may overtake.", keys.both(parse_share)),
     "queue": Key("frames, A/B", "Frames that may wait; 1000 where nothing is said.", keys.both(keys.queue_frames)),
     "mtu": Key("bytes, A/B", "MTU of the ends; 1500 where nothing is said.", keys.both(keys.mtu_bytes)),
     "device.X": _attributes("its devices", "ns3::qemunet::WireNetDevice"),
@@ -277,9 +282,27 @@ def keys_of(what: str) -> Keys:
             for key, row in keys_of_type(one).items():
                 # Which attributes there are depends on the type: a default for any type has none of one type's.
                 if not row.types:
-                    merged.setdefault(key, row)
+                    merged[key] = _either(merged[key], row) if key in merged else row
         return merged
     return keys_of_type(NODE_TYPES[what] if what in NODE_TYPES else LINK_TYPES[what])
+
+
+def _either(first: Key, second: Key) -> Key:
+    """Return a row that takes what one or the other takes, for a key that means something else to two types."""
+    if first.parse is None or second.parse is None or first.parse is second.parse:
+        return first if first.parse is not None else second
+    one, other = first.parse, second.parse
+
+    def parse(text: str) -> object:
+        try:
+            return one(text)
+        except ValueError as error:
+            try:
+                return other(text)
+            except ValueError:
+                raise error from None
+
+    return replace(first, parse=parse, may_be_empty=first.may_be_empty or second.may_be_empty)
 
 
 def keys_of_type(one: NodeType | LinkType) -> Keys:

@@ -10,22 +10,31 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from qemunet.topology import keys
 from qemunet.topology.attributes import is_attribute, static_problem
 from qemunet.topology.lexer import Statement, Word
-from qemunet.topology.problems import Place, Problems, did_you_mean, shown
+from qemunet.topology.problems import PartError, Place, Problems, did_you_mean, shown
 from qemunet.topology.registry import LINK_TYPES, Key, Keys
 
 Address = IPv4Address | IPv6Address
 
-_KEY = re.compile(r"([a-z][A-Za-z0-9_.:]*)=(.*)", re.DOTALL)
+KEY = re.compile(r"([a-z][A-Za-z0-9_.:]*)=(.*)", re.DOTALL)
 _NS3_ATTRIBUTE = re.compile(r"(device|channel|phy|mac|manager|propagation|propagation_delay)\.|ns3::")
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The value of a key, as text, and the place of its word."""
+    """The value of a key, as text, and the place of its word.
+
+    Attributes:
+        word: The text with the places of its characters, where it was read from words.
+    """
 
     text: str
     place: Place
     broken: bool = False
+    word: Word | None = field(default=None, compare=False, repr=False)
+
+    def at(self, offset: int) -> Place:
+        """The place of a character of the text."""
+        return self.place if self.word is None else self.word.at(offset)
 
 
 Values = Mapping[str, Value]
@@ -56,13 +65,13 @@ def split_pairs(words: Iterable[Word], problems: Problems) -> tuple[list[Word], 
     positional: list[Word] = []
     values: dict[str, Value] = {}
     for word in words:
-        match = _KEY.fullmatch(word.text)
+        match = KEY.fullmatch(word.text) if word.role in ("", "pair") else None
         if not match:
             positional.append(word)
         elif match[1] in values:
             problems.add(word.place, f"key {match[1]} is given twice in this statement")
         else:
-            values[match[1]] = Value(match[2], word.place, word.broken)
+            values[match[1]] = Value(match[2], word.place, word.broken, word.tail(match.start(2)))
     return positional, values
 
 
@@ -83,6 +92,8 @@ def check_keys(values: Values, known: Keys, what: str, problems: Problems) -> di
             problems.add(value.place, f"{what} has no key {shown(name)}{_remedy(name, known)}")
         elif row.parse is None:
             problems.add(value.place, f"key {name} of {what} is not available in this version")
+        elif row.may_be_empty and not value.text and not value.broken:
+            continue
         elif not value.broken and check_value(name, row, value, problems):
             right[name] = value
     return right
@@ -106,6 +117,9 @@ def check_value(name: str, row: Key, value: Value, problems: Problems) -> bool:
         row.parse(value.text)
     except keys.NotAvailableError as error:
         problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error} is not available in this version")
+        return False
+    except PartError as error:
+        problems.add(value.at(error.offset), f"{name}={shown(value.text)[1:-1]}: {error}")
         return False
     except ValueError as error:
         problems.add(value.place, f"{name}={shown(value.text)[1:-1]}: {error}")

@@ -53,6 +53,26 @@ def test_chain_of_bridging_containers(bench: Bench, how: tuple[str, ...]) -> Non
 
 
 @needs_tools
+@pytest.mark.parametrize(("name", "pairs"), [("star", 12), ("dumbbell", 12), ("campus", 110)])
+def test_shipped_topologies_of_one_subnet(bench: Bench, name: str, pairs: int) -> None:
+    record = judged(bench, ROOT / "topologies" / f"{name}.txt", REACHABILITY, "-p", "kind=container")
+    assert record["metrics"] == {"pairs_reached": pairs}
+
+
+@needs_tools
+def test_a_network_of_topohub(bench: Bench) -> None:
+    for _ in range(3):  # A machine busy with other things may spoil one, not three in a row.
+        done, record = bench.run("topohub:topozoo/Abilene", ROOT / "experiments" / "round_trips.py")
+        if record["status"] != "unfaithful":
+            break
+    assert record["status"] == "passed", done.stderr
+    assert record["metrics"]["pairs_reached"] == 110
+    assert record["topology"] == "topohub:topozoo/Abilene"
+    assert record["parameters"].items() >= {"kind": "container", "link": "wire", "routing": "static"}.items()
+    assert json.loads((Path(record["directory"]) / "topology.txt").read_text())["graph"]["name"] == "abilene"
+
+
+@needs_tools
 def test_main_job_over_containers(bench: Bench) -> None:
     for _ in range(3):  # A machine busy with other things may spoil one, not three in a row.
         done, record = bench.run(PAIR, FIRST_LOOK, "-p", "kind=container")

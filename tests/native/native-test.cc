@@ -11,6 +11,8 @@
 
 #include "../../qemunet/native/helper/control-server.h"
 #include "../../qemunet/native/helper/network.h"
+#include "check.h"
+#include "wire-test.h"
 
 #include "ns3/node-list.h"
 #include "ns3/simulator.h"
@@ -35,18 +37,6 @@ using namespace ns3::qemunet;
 
 namespace
 {
-
-/** End the test program if something does not hold. */
-#define CHECK(condition)                                                                           \
-    do                                                                                             \
-    {                                                                                              \
-        if (!(condition))                                                                          \
-        {                                                                                          \
-            std::cerr << __FILE__ << ":" << __LINE__ << ": " #condition " does not hold"           \
-                      << std::endl;                                                                \
-            std::exit(1);                                                                          \
-        }                                                                                          \
-    } while (false)
 
 /** A connected pair of sockets. */
 struct Pair
@@ -307,7 +297,15 @@ TestRandomMessages(unsigned count)
             if (random() % 79 == 0)
             {
                 writer = ControlWriter(ControlType::SET_LINK, 5);
-                writer.Add(SetLinkBody{0, 0, static_cast<uint32_t>(1 + random() % 3), {}, {}});
+                writer.Add(SetLinkBody{0, 0, static_cast<uint32_t>(1 + random() % 15), {}, {}});
+            }
+            if (random() % 79 == 0)
+            {
+                writer = ControlWriter(ControlType::DEFINE_DELAY, 5);
+                writer.Add(DefineDelayBody{static_cast<uint32_t>(random() % 3),
+                                           static_cast<uint32_t>(random() % 2),
+                                           1});
+                writer.Add(DelayPart{static_cast<uint32_t>(random() % 4), 0, 1, 1, 2, 0, 0});
             }
             std::vector<std::byte> bytes = writer.Take();
             for (unsigned extra = random() % 200; extra > 0; --extra)
@@ -482,6 +480,8 @@ main(int argc, char** argv)
 {
     unsigned frames = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 100000;
     TestLagHistogram();
+    TestWires();
+    TestPcap();
     Impairments bad;
     bad.rateBps = 1'000'000'000;
     bad.delayNs = 1'000'000;

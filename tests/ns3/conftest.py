@@ -47,9 +47,9 @@ def frame(source: int, destination: int | None, payload: bytes, ethertype: int =
     return target + mac(source) + ethertype.to_bytes(2, "big") + payload
 
 
-def end(node: str, door: int | None, interface: str = "eth0") -> EndPlan:
+def end(node: str, door: int | None, interface: str = "eth0", *, pcap: bool = False) -> EndPlan:
     number = 0 if door is None else door
-    return EndPlan(node, interface, mac(number).hex(":"), door, None if door is None else "native")
+    return EndPlan(node, interface, mac(number).hex(":"), door, None if door is None else "native", pcap=pcap)
 
 
 def wire(
@@ -58,9 +58,10 @@ def wire(
     *,
     ends: tuple[EndPlan, ...] | None = None,
     mtu: int = 1500,
+    pcap: bool = False,
 ) -> LinkPlan:
     there = there or Impairments()
-    ends = ends or (end("a", 0), end("b", 1))
+    ends = ends or (end("a", 0, pcap=pcap), end("b", 1, pcap=pcap))
     return LinkPlan("a-b", "wire", ends, mtu, (there, back or there))
 
 

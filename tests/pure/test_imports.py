@@ -23,15 +23,24 @@ MAY_IMPORT = {
     "tasks": LEAVES,
     "results": LEAVES,
     "experiment": LEAVES,
+    "drawing": LEAVES | {"topology"},
     "testbed": LEAVES | {"topology", "plan", "host", "simulation", "guest", "tasks", "results", "experiment"},
     "signals": set(),
     "run": LEAVES | {"topology", "plan", "results", "experiment", "testbed", "signals"},
-    "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "cli"},
+    "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "cli"},
     "": {"tasks"},
 }
 """For each room (module or folder of the package; "" is the package itself): the rooms and modules it may import."""
 
-ONLY_USER = {"pyroute2": "host", "cppyy": "simulation", "ns": "simulation", "pexpect": "guest", "qemu": "guest"}
+PICTURES = {"matplotlib", "numpy", "scipy"}
+
+ONLY_USER = {
+    "pyroute2": "host",
+    "cppyy": "simulation",
+    "ns": "simulation",
+    "pexpect": "guest",
+    "qemu": "guest",
+} | dict.fromkeys(PICTURES, "drawing")
 
 
 def imports_of(path: Path) -> list[str]:
@@ -91,7 +100,9 @@ def test_importing_qemunet_loads_no_heavy_library() -> None:
     loaded = set(
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     )
-    assert loaded.isdisjoint({"ns", "cppyy", "pyroute2", "pexpect", "qemu", "networkx", "yaml", "rich"}), loaded
+    assert loaded.isdisjoint({"ns", "cppyy", "pyroute2", "pexpect", "qemu", "networkx", "yaml", "rich", *PICTURES}), (
+        loaded
+    )
 
 
 def test_check_loads_only_what_it_needs(tmp_path: Path) -> None:
@@ -103,4 +114,6 @@ def test_check_loads_only_what_it_needs(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(topology)], check=True, capture_output=True, text=True)
     loaded = set(done.stderr.split())
-    assert loaded.isdisjoint({"ns", "cppyy", "pyroute2", "pexpect", "qemu", "networkx", "yaml", "rich"}), loaded
+    assert loaded.isdisjoint({"ns", "cppyy", "pyroute2", "pexpect", "qemu", "networkx", "yaml", "rich", *PICTURES}), (
+        loaded
+    )

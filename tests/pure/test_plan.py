@@ -11,7 +11,7 @@ import pytest
 from qemunet.errors import PlanError, TopologyError
 from qemunet.plan import make_plan, plan_from_json, plan_to_json
 from qemunet.plan.model import GuestPlan, Impairments, Plan, TapPlan, VethPlan
-from qemunet.topology import parse_topology, read_topology
+from qemunet.topology import declared_parameters, parse_topology, read_topology
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 
@@ -300,11 +300,27 @@ def test_a_bridged_container_has_a_cable_of_its_own() -> None:
 
 
 def test_shipped_topologies_take_containers() -> None:
-    for file in ("pair.txt", "chain.txt"):
-        for attach in ("native", "tapbridge"):
-            parameters = {"kind": "container", "link": "csma", "attach": attach, "delay": "1us"}
-            plan = make_plan(
-                read_topology(TOPOLOGIES / file, parameters=parameters), seed=1, source_directory=TOPOLOGIES
-            )
+    for file in sorted(TOPOLOGIES.glob("*.txt")):
+        declared = declared_parameters(file)
+        for attach in ("native", "tapbridge") if "attach" in declared else ("native",):
+            given = {"kind": "container", "link": "csma", "attach": attach, "delay": "1us"}
+            parameters = {name: value for name, value in given.items() if name in declared}
+            plan = make_plan(read_topology(file, parameters=parameters), seed=1, source_directory=TOPOLOGIES)
             assert {guest.type for guest in plan.guests} == {"container"}
             assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_what_is_recorded() -> None:
+    plan = plan_of(
+        "default container pcap=yes\nnode a container\nnode b container\nnode c container pcap=no\n"
+        "link a b\nlink b c\nlink a c pcap=yes\nlan l csma a b c pcap=no"
+    )
+    recorded = [end.pcap_name for link in plan.simulation.links for end in link.ends if end.pcap]
+    assert recorded == ["a-eth0.pcap", "b-eth0.pcap", "b-eth1.pcap", "a-eth1.pcap", "c-eth1.pcap"]
+
+
+def test_what_cannot_be_recorded() -> None:
+    (problem,) = complaint(
+        "node a container pcap=yes position=0,0\nnode r router position=1,0\nlan l wifi a r pcap=yes"
+    )
+    assert problem.startswith("topology.txt:3:16: frames of r on wifi l cannot be recorded; record them at a guest")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qemunet.plan.model import EndPlan, Impairments, LinkPlan, SimulationPlan
+from qemunet.plan.model import DelayPart, EndPlan, Impairments, LinkPlan, SimulationPlan
 from qemunet.simulation import messages
 from qemunet.simulation.builder import plan_from_json
 from qemunet.simulation.failure import from_death, last_words
@@ -42,8 +42,28 @@ def test_layout_of_requests() -> None:
     packed = messages.pack_impairments(impairments)
     assert packed == struct.pack("<QqqdddII", 8, 1, 2, 0.5, 0.25, 1.0, 3, 0)
     nothing = messages.pack_impairments(Impairments())
-    assert messages.pack_set_link(7, 4, impairments, None) == struct.pack("<qII", 7, 4, 1) + packed + nothing
-    assert messages.pack_set_link(7, 4, None, impairments) == struct.pack("<qII", 7, 4, 2) + nothing + packed
+    change = messages.Change
+    assert messages.pack_set_link(7, 4, change.THERE, packed) == struct.pack("<qII", 7, 4, 1) + packed + nothing
+    both = change.BACK | change.DOWN
+    assert messages.pack_set_link(7, 4, both, back=packed) == struct.pack("<qII", 7, 4, 10) + nothing + packed
+    assert messages.pack_impairments(impairments, 9)[-4:] == struct.pack("<I", 9)
+
+
+def test_distributions_are_sent_in_pieces() -> None:
+    values = DelayPart("values", 0.25, values_ns=tuple(range(1000)))
+    parts = (
+        values,
+        DelayPart("lognormal", 0.5, 1.5, 2.5, 3, 4),
+        DelayPart("values", 0.25, values_ns=(7,), weights=(1,)),
+    )
+    first, second = messages.pack_define_delay(parts)
+    assert len(first) <= messages.MAX_BYTES - 8
+    assert struct.unpack_from("<III", first) == (1002, 0, 682)
+    assert struct.unpack_from("<III", second) == (1002, 682, 320)
+    packed = first[12:] + second[12:]
+    assert struct.unpack_from("<IIdddqq", packed, 5 * 48) == (0, 0, 0.25 / 1000, 5, 5, 0, 0)
+    assert struct.unpack_from("<IIdddqq", packed, 1000 * 48) == (2, 0, 0.5, 1.5, 2.5, 3, 4)
+    assert struct.unpack_from("<IIdddqq", packed, 1001 * 48) == (0, 0, 0.25, 7, 7, 0, 0)
 
 
 @given(I64, st.booleans(), st.lists(st.tuples(U32, st.integers(0, 200), I64)))
@@ -58,9 +78,9 @@ def test_fired(at_ns: int, late: bool, consoles: list[tuple[int, int, int]]) -> 
 def test_counters() -> None:
     doors = messages.unpack_doors(struct.pack("<I", 1) + struct.pack("<II7Q", 3, 0, *range(7)))
     assert doors == {3: messages.DoorCounters(0, 1, 2, 3, 4, 5, 6)}
-    links = messages.unpack_links(struct.pack("<I", 1) + struct.pack("<II11Q", 2, 1, *range(11)))
+    links = messages.unpack_links(struct.pack("<I", 1) + struct.pack("<II12Q", 2, 1, *range(12)))
     assert links[2, 1].sent_frames == 0
-    assert links[2, 1].reordered == 10
+    assert (links[2, 1].reordered, links[2, 1].dropped_down) == (10, 11)
 
 
 def test_a_plan_survives_json() -> None:
@@ -68,7 +88,13 @@ def test_a_plan_survives_json() -> None:
         EndPlan("a", "eth0", "02:00:00:00:00:01", 0, "native"),
         EndPlan("b", "eth0", "02:00:00:00:00:02", None, None),
     )
-    link = LinkPlan("a-b", "wire", ends, 1500, (Impairments(rate_bps=5), Impairments(loss=0.5)))
+    link = LinkPlan(
+        "a-b",
+        "wire",
+        ends,
+        1500,
+        (Impairments(rate_bps=5, delay_parts=(DelayPart("values", 1, values_ns=(1, 2)),)), Impairments(loss=0.5)),
+    )
     plan = SimulationPlan("qemunet", 3, ("a", "b"), (link,))
     assert plan_from_json(asdict(plan)) == plan
 

@@ -135,6 +135,7 @@ def test_statements(text: str, place: str, says: str) -> None:
         ("link a b rate=10", "4:10", "no unit"),
         ("link a b queue=x", "4:10", "number of frames"),
         ("link a b mtu=12", "4:10", "from 68 to"),
+        ("default link mtu=1400/1500\nlan l csma a b\nlan m csma a c", "4:14", "shared by all ends"),
         ("link a b loss=", "4:10", "not a share"),
         ("link a b bandwidth=1Mbps", "4:10", "it has rate, delay"),
         ('link a c "unfinished', "4:10", "not closed"),
@@ -151,9 +152,7 @@ def test_links(text: str, place: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("node x qemu pcap=yes", "key pcap of type qemu"),
         ("node x qemu snapshot=no", "key snapshot of type qemu"),
-        ("link a b wire delay=normal(mean=12.6ms, p99=26.1ms, min=1ms)/5ms", "delay distribution normal(...)"),
         ("at 3s crash a", "statement at"),
     ],
 )

@@ -134,10 +134,6 @@ def test_files(tmp_path: Path) -> None:
         read_topology(file)
     with pytest.raises(TopologyError, match="No such file"):
         read_topology(tmp_path / "none.txt")
-    with pytest.raises(TopologyError, match="not available in this version"):
-        read_topology(tmp_path / "net.graphml")
-    with pytest.raises(TopologyError, match="not available in this version"):
-        read_topology("topohub:topozoo/Abilene")
 
 
 @pytest.mark.parametrize("file", sorted(TOPOLOGIES.glob("*.txt")), ids=lambda file: file.stem)

@@ -6,7 +6,9 @@
 #include "ns3/simulator.h"
 
 #include <cstring>
+#include <span>
 #include <sys/epoll.h>
+#include <utility>
 
 namespace ns3::qemunet
 {
@@ -16,6 +18,8 @@ namespace
 
 /** Messages served in one turn of the loop. */
 constexpr unsigned MESSAGES_PER_TURN = 16;
+/** Parts of a distribution. */
+constexpr uint32_t MAX_DELAY_PARTS = 1'000'000;
 
 /**
  * Read a struct from the start of a message's body.
@@ -154,6 +158,9 @@ ControlServer::Handle(ControlMessage& message)
     case ControlType::SET_LINK:
         SetLink(message);
         break;
+    case ControlType::DEFINE_DELAY:
+        DefineDelay(message);
+        break;
     case ControlType::STOP:
         Stop(id);
         break;
@@ -281,37 +288,96 @@ ControlServer::SetLink(const ControlMessage& message)
     {
         Refuse(id,
                ControlError::MALFORMED,
-               "setting a link takes an instant, link, directions and impairments");
+               "setting a link takes an instant, link, changes and impairments");
         return;
     }
-    if (body.link >= m_network.GetLinks().size() || body.directions == 0 || body.directions > 3)
+    if (body.link >= m_network.GetLinks().size() || body.changes == 0 || body.changes > CHANGE_ALL)
     {
-        Refuse(id, ControlError::UNKNOWN, "no such link or direction");
+        Refuse(id, ControlError::UNKNOWN, "no such link or change");
         return;
     }
-    if (!m_network.GetLinks()[body.link].wire)
-    {
-        Refuse(id,
-               ControlError::UNSUPPORTED,
-               "only a wire can be changed while the simulation runs");
-        return;
-    }
-    if (body.atNs < 0 || !body.there.IsValid() || !body.back.IsValid())
+    if (body.atNs < 0 || !m_network.Knows(body.there) || !m_network.Knows(body.back))
     {
         Refuse(id, ControlError::VALUE, "shares are 0 to 1, times are not negative");
         return;
     }
+    const Network::Link& link = m_network.GetLinks()[body.link];
+    if (!link.wire && !link.csma)
+    {
+        Refuse(id, ControlError::UNSUPPORTED, "only wire and csma can be changed");
+        return;
+    }
+    if (!link.wire && (body.changes & CHANGE_THERE) && body.there.rateBps != link.shared.rateBps)
+    {
+        Refuse(id,
+               ControlError::UNSUPPORTED,
+               "ns-3's csma takes its rate once; a wire can change it while the simulation runs");
+        return;
+    }
     m_driver->Post(static_cast<uint64_t>(body.atNs), [this, id, body] {
-        const Ptr<WireChannel>& wire = m_network.GetLinks()[body.link].wire;
-        if (body.directions & 1)
+        bool wire = static_cast<bool>(m_network.GetLinks()[body.link].wire);
+        if (!wire && (body.changes & CHANGE_THERE))
         {
-            wire->GetDirection(0).Set(body.there);
+            m_network.SetCsma(body.link, body.there);
         }
-        if (body.directions & 2)
+        if (wire && (body.changes & CHANGE_THERE))
         {
-            wire->GetDirection(1).Set(body.back);
+            m_network.SetWire(body.link, 0, body.there);
         }
+        if (wire && (body.changes & CHANGE_BACK))
+        {
+            m_network.SetWire(body.link, 1, body.back);
+        }
+        if (body.changes & (CHANGE_UP | CHANGE_DOWN))
+        {
+            m_network.SetUp(body.link, (body.changes & CHANGE_UP) != 0);
+        }
+        m_channel.Send(ControlWriter(ControlType::CHANGED, id)
+                           .Add(ChangedBody{Simulator::Now().GetNanoSeconds()})
+                           .Take());
+    });
+}
+
+void
+ControlServer::DefineDelay(const ControlMessage& message)
+{
+    uint32_t id = message.header.id;
+    DefineDelayBody body;
+    if (!ReadBody(message.body, body) || body.count == 0 || body.total > MAX_DELAY_PARTS ||
+        message.body.size() != sizeof(body) + sizeof(DelayPart) * uint64_t{body.count})
+    {
+        Refuse(id, ControlError::MALFORMED, "defining a delay takes its parts");
+        return;
+    }
+    if (body.first == 0)
+    {
+        m_delay.clear();
+    }
+    if (body.first != m_delay.size() || uint64_t{body.first} + body.count > body.total)
+    {
+        Refuse(id, ControlError::STATE, "the parts of a delay come in order");
+        return;
+    }
+    m_delay.resize(body.first + body.count);
+    std::memcpy(m_delay.data() + body.first,
+                message.body.data() + sizeof(body),
+                sizeof(DelayPart) * body.count);
+    if (!DelayDistribution::IsValid(std::span(m_delay).subspan(body.first)))
+    {
+        m_delay.clear();
+        Refuse(id, ControlError::VALUE, "a part of a delay makes no sense");
+        return;
+    }
+    if (m_delay.size() < body.total)
+    {
         Reply(ControlType::OK, id);
+        return;
+    }
+    std::vector<DelayPart> parts = std::exchange(m_delay, {});
+    // In the simulation's thread, as everything that looks at the network's delays.
+    m_driver->Post(0, [this, id, parts = std::move(parts)] {
+        NumberBody number{m_network.AddDelay(parts)};
+        m_channel.Send(ControlWriter(ControlType::DEFINED, id).Add(number).Take());
     });
 }
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ns3::qemunet
 {
@@ -43,6 +44,7 @@ class ControlServer
     void Start(uint32_t id);
     void Fire(const ControlMessage& message);
     void SetLink(const ControlMessage& message);
+    void DefineDelay(const ControlMessage& message);
     void Stop(uint32_t id);
     void SendCounters(uint32_t id);
     void Reply(ControlType type, uint32_t id);
@@ -54,6 +56,7 @@ class ControlServer
     ControlChannel m_channel;                                      //!< Over m_fd.
     std::map<uint32_t, std::shared_ptr<const Console>> m_consoles; //!< By number.
     std::optional<uint32_t> m_stopId;                              //!< Of the request to stop.
+    std::vector<DelayPart> m_delay;                                //!< A distribution on its way.
 };
 
 } // namespace ns3::qemunet

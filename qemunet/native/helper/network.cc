@@ -24,6 +24,7 @@
 #include "ns3/uinteger.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace ns3::qemunet
 {
@@ -91,16 +92,17 @@ Network::AddWire(const std::array<uint32_t, 2>& nodes,
     link.mtu = mtu;
     for (uint32_t end = 0; end < 2; ++end)
     {
-        NS_ABORT_MSG_UNLESS(impairments[end].IsValid(),
-                            "impairments of link " << m_links.size() - 1);
+        NS_ABORT_MSG_UNLESS(Knows(impairments[end]), "impairments of link " << m_links.size() - 1);
         auto device = CreateObjectWithAttributes<WireNetDevice>("Mtu", UintegerValue(mtu));
         device->SetAddress(MakeAddress(addresses[end]));
         NodeList::GetNode(nodes[end])->AddDevice(device);
         device->Attach(link.wire);
-        link.wire->GetDirection(end).Set(impairments[end]);
     }
+    auto number = static_cast<uint32_t>(m_links.size() - 1);
+    SetWire(number, 0, impairments[0]);
+    SetWire(number, 1, impairments[1]);
     m_stream += link.wire->AssignStreams(m_stream);
-    return static_cast<uint32_t>(m_links.size() - 1);
+    return number;
 }
 
 uint32_t
@@ -109,7 +111,7 @@ Network::AddCsma(uint16_t mtu, const Impairments& impairments)
     NS_ABORT_MSG_UNLESS(impairments.IsValid(), "impairments of link " << m_links.size());
     Link& link = m_links.emplace_back();
     link.mtu = mtu;
-    link.loss = impairments.loss;
+    link.shared = impairments;
     link.watch = std::make_unique<CsmaWatch>();
     link.csma = CreateObjectWithAttributes<CsmaChannel>(
         "DataRate",
@@ -145,8 +147,97 @@ Network::AddCsmaEnd(uint32_t link, uint32_t node, const std::string& address)
     NodeList::GetNode(node)->AddDevice(device);
     device->Attach(owner.csma);
     m_stream += device->AssignStreams(m_stream);
-    SetLoss(*device, owner.loss);
-    owner.watch->Add(device);
+    auto errors =
+        CreateObjectWithAttributes<RateErrorModel>("ErrorUnit", StringValue("ERROR_UNIT_PACKET"));
+    m_stream += errors->AssignStreams(m_stream);
+    owner.watch->Add(device, errors);
+    owner.watch->SetLoss(owner.shared.loss);
+}
+
+uint32_t
+Network::AddDelay(std::span<const DelayPart> parts)
+{
+    NS_ABORT_MSG_UNLESS(DelayDistribution::IsValid(parts), "delay " << m_delays.size() + 1);
+    m_delays.push_back(std::make_shared<const DelayDistribution>(parts));
+    return static_cast<uint32_t>(m_delays.size());
+}
+
+bool
+Network::Knows(const Impairments& impairments) const
+{
+    return impairments.IsValid() && impairments.delay <= m_delays.size();
+}
+
+void
+Network::SetWire(uint32_t link, uint32_t direction, const Impairments& impairments)
+{
+    std::shared_ptr<const DelayDistribution> delays;
+    if (impairments.delay > 0)
+    {
+        delays = m_delays.at(impairments.delay - 1);
+    }
+    m_links.at(link).wire->GetDirection(direction).Set(impairments, std::move(delays));
+}
+
+void
+Network::SetCsma(uint32_t link, const Impairments& impairments)
+{
+    Link& target = m_links.at(link);
+    target.shared = impairments;
+    target.csma->SetAttribute("Delay", TimeValue(NanoSeconds(impairments.delayNs)));
+    target.watch->SetLoss(impairments.loss);
+}
+
+void
+Network::SetUp(uint32_t link, bool up)
+{
+    const Link& target = m_links.at(link);
+    if (target.wire)
+    {
+        target.wire->SetUp(up);
+    }
+    else
+    {
+        target.watch->SetUp(up);
+    }
+}
+
+void
+Network::AddPcap(uint32_t node, uint32_t index, int64_t door, const std::string& path)
+{
+    Ptr<NetDevice> device = NodeList::GetNode(node)->GetDevice(index);
+    auto wire = DynamicCast<WireNetDevice>(device);
+    bool ppp = door < 0 && DynamicCast<PointToPointNetDevice>(device);
+    int64_t file =
+        m_pcap.Open(path, ppp ? PcapWriter::LINK_TYPE_PPP : PcapWriter::LINK_TYPE_ETHERNET);
+    NS_ABORT_MSG_IF(file < 0, path << ": " << std::strerror(static_cast<int>(-file)));
+    auto number = static_cast<uint32_t>(file);
+    if (door >= 0)
+    {
+        m_doors.at(static_cast<uint32_t>(door))->GetCapture().Start(m_pcap, number);
+    }
+    else if (wire)
+    {
+        wire->GetCapture().Start(m_pcap, number);
+    }
+    else
+    {
+        FrameCapture* capture = m_captures.emplace_back(std::make_unique<FrameCapture>()).get();
+        capture->Start(m_pcap, number);
+        bool traced = device->TraceConnectWithoutContext(
+            "PromiscSniffer",
+            ppp ? MakeCallback(&FrameCapture::RecordPacket, capture)
+                : MakeCallback(&FrameCapture::RecordEthernetPacket, capture));
+        NS_ABORT_MSG_UNLESS(traced,
+                            "frames of a " << device->GetInstanceTypeId().GetName()
+                                           << " cannot be recorded");
+    }
+}
+
+PcapWriter&
+Network::GetPcapWriter()
+{
+    return m_pcap;
 }
 
 uint32_t

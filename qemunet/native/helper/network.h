@@ -8,6 +8,7 @@
 #include "../model/device-port.h"
 #include "../model/frame-door.h"
 #include "../model/link-watch.h"
+#include "../model/pcap-writer.h"
 #include "../model/point-to-point-port.h"
 #include "../model/point-to-point-watch.h"
 #include "../model/wire-channel.h"
@@ -20,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,8 +38,8 @@ class Network
         Ptr<WireChannel> wire;             //!< Set for a wire.
         Ptr<CsmaChannel> csma;             //!< Set for csma.
         uint32_t mtu{1500};                //!< In bytes.
-        double loss{0};                    //!< csma: share of frames that each receiver loses.
         std::unique_ptr<CsmaWatch> watch;  //!< csma: its counters.
+        Impairments shared;                //!< csma: present values.
         std::unique_ptr<LinkWatch> medium; //!< Its counters, where another library of ours made it.
         std::unique_ptr<PointToPointWatch> pointToPoint;   //!< p2p: its counters.
         std::array<Ptr<PointToPointNetDevice>, 2> devices; //!< p2p: its ends.
@@ -181,6 +183,50 @@ class Network
      */
     DevicePort& GetPort(Ptr<NetDevice> device);
 
+    /**
+     * @param parts Of a distribution, valid.
+     * @returns Its number for Impairments::delay.
+     */
+    uint32_t AddDelay(std::span<const DelayPart> parts);
+
+    /**
+     * @param impairments Of a wire.
+     * @returns True if they make sense.
+     */
+    bool Knows(const Impairments& impairments) const;
+
+    /**
+     * @param link Number of a wire.
+     * @param direction 0 or 1.
+     * @param impairments What Knows() returned true for.
+     */
+    void SetWire(uint32_t link, uint32_t direction, const Impairments& impairments);
+
+    /**
+     * @param link Number of a csma link.
+     * @param impairments New delay and loss. The rate is that of before: ns-3 takes it once.
+     */
+    void SetCsma(uint32_t link, const Impairments& impairments);
+
+    /**
+     * @param link Number of a wire or csma link.
+     * @param up True if frames pass.
+     */
+    void SetUp(uint32_t link, bool up);
+
+    /**
+     * Record the frames of an interface; after its door was added.
+     *
+     * @param node The node.
+     * @param index Of its device on the node.
+     * @param door Number of its native door, or -1.
+     * @param path Of the file.
+     */
+    void AddPcap(uint32_t node, uint32_t index, int64_t door, const std::string& path);
+
+    /** @returns Writes pcap files; each has the number of its AddPcap(). */
+    PcapWriter& GetPcapWriter();
+
     /** Time 0 comes: let frames pass, and count. */
     void Open();
 
@@ -196,6 +242,7 @@ class Network
     void SetLoss(T& device, double share);
 
     bool m_ours;                                            //!< The simulator is ours.
+    PcapWriter m_pcap;                                      //!< Writes what is recorded.
     int64_t m_stream{0};                                    //!< Next random stream.
     std::vector<Link> m_links;                              //!< By number.
     std::map<uint32_t, std::unique_ptr<FrameDoor>> m_doors; //!< By number.
@@ -204,6 +251,9 @@ class Network
     std::vector<std::unique_ptr<PointToPointPort>>
         m_pointToPointPorts;                 //!< Between doors and point-to-point devices.
     std::vector<Ptr<CsmaNetDevice>> m_gated; //!< Devices of TapBridges, shut before time 0.
+    std::vector<std::shared_ptr<const DelayDistribution>> m_delays; //!< By number, from 1.
+    std::vector<std::unique_ptr<FrameCapture>>
+        m_captures; //!< Of devices that have none of their own.
 };
 
 /** @returns The network of this process, which must have been opened. */

@@ -20,6 +20,7 @@
 #include <memory>
 
 using ns3::qemunet::ControlServer;
+using ns3::qemunet::DelayPart;
 using ns3::qemunet::Impairments;
 using ns3::qemunet::Network;
 
@@ -131,6 +132,41 @@ QEMUNET_API void
 qemunet_add_tap(uint32_t node, uint32_t device, const char* tap)
 {
     GetNetwork().AddTap(node, device, tap);
+}
+
+/** @returns Number of the distribution, from 1. */
+QEMUNET_API uint32_t
+qemunet_add_delay(const DelayPart* parts, uint32_t count)
+{
+    return GetNetwork().AddDelay({parts, count});
+}
+
+/** Record the frames of a device in a file; files are numbered from 0. Door -1 is none. */
+QEMUNET_API void
+qemunet_add_pcap(uint32_t node, uint32_t device, int64_t door, const char* path)
+{
+    GetNetwork().AddPcap(node, device, door, path);
+}
+
+/** Write out what waits to be recorded. */
+QEMUNET_API void
+qemunet_close_pcap()
+{
+    GetNetwork().GetPcapWriter().Close();
+}
+
+/** @returns Frames in a file. */
+QEMUNET_API uint64_t
+qemunet_pcap_frames(uint32_t file)
+{
+    return GetNetwork().GetPcapWriter().GetCounts(file).frames;
+}
+
+/** @returns Frames that are missing in a file. */
+QEMUNET_API uint64_t
+qemunet_pcap_dropped(uint32_t file)
+{
+    return GetNetwork().GetPcapWriter().GetCounts(file).dropped;
 }
 
 /** @returns Number of devices of a node; the next one gets this index. */

@@ -5,6 +5,7 @@
 #define QEMUNET_CONTROL_MESSAGES_H
 
 #include "counters.h"
+#include "delay-distribution.h"
 #include "impairments.h"
 
 #include <bit>
@@ -14,8 +15,8 @@
  * @file
  * The messages between the controller and the simulation, over a SOCK_SEQPACKET socket. Each is a
  * Header and a body of fixed fields, little-endian, packed; some end in an array whose length is in
- * the body. A request gets exactly one last reply with its id: OK, STARTED, FIRED, ERROR or REPORT;
- * LAG, DOORS and LINKS precede it where counters are asked for. The same layouts are in
+ * the body. A request gets exactly one last reply with its id: any but LAG, DOORS and LINKS;
+ * these precede it where counters are asked for. The same layouts are in
  * qemunet/simulation/messages.py.
  */
 
@@ -40,6 +41,7 @@ enum class ControlType : uint16_t
     COUNTERS = 5,       //!< No body.
     SET_LINK = 6,       //!< SetLinkBody.
     STOP = 7,           //!< No body.
+    DEFINE_DELAY = 8,   //!< DefineDelayBody and DelayPart[count].
     READY = 64,         //!< No body; id 0: everything is built.
     OK = 65,            //!< No body.
     STARTED = 66,       //!< StartedBody.
@@ -48,9 +50,11 @@ enum class ControlType : uint16_t
     DOORS = 69,         //!< PageBody and DoorEntry[count].
     LINKS = 70,         //!< PageBody and LinkEntry[count].
     ERROR = 71,         //!< ErrorBody and text.
-    REPORT = 72, //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after
-                 //!< the end.
-    FAILED = 73, //!< JSON, id 0: the network could not be built. Sent by Python.
+    REPORT = 72,  //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after
+                  //!< the end.
+    CHANGED = 74, //!< ChangedBody.
+    DEFINED = 75, //!< NumberBody: the distribution's.
+    FAILED = 73,  //!< JSON, id 0: the network could not be built. Sent by Python.
 };
 
 /** Why a request was refused. */
@@ -83,11 +87,33 @@ struct [[gnu::packed]] FireBody
 
 struct [[gnu::packed]] SetLinkBody
 {
-    int64_t atNs;        //!< Simulation time; 0 is as soon as possible.
-    uint32_t link;       //!< Number of the link, from 0 in the order of the plan.
-    uint32_t directions; //!< Bits: 1 first to second end, 2 back; both change at one instant.
-    Impairments there;   //!< First to second end.
-    Impairments back;    //!< Second to first end.
+    int64_t atNs;      //!< Simulation time; 0 is as soon as possible.
+    uint32_t link;     //!< Number of the link, from 0 in the order of the plan.
+    uint32_t changes;  //!< ChangeBits; all change at one instant.
+    Impairments there; //!< First to second end; all that counts for csma.
+    Impairments back;  //!< Second to first end.
+};
+
+/** What a SetLinkBody changes. */
+enum ChangeBits : uint32_t
+{
+    CHANGE_THERE = 1, //!< First to second end.
+    CHANGE_BACK = 2,  //!< Second to first end.
+    CHANGE_UP = 4,    //!< Frames pass again.
+    CHANGE_DOWN = 8,  //!< No frame passes.
+    CHANGE_ALL = 15,  //!< All bits.
+};
+
+struct [[gnu::packed]] ChangedBody
+{
+    int64_t atNs; //!< Simulation time.
+};
+
+struct [[gnu::packed]] DefineDelayBody
+{
+    uint32_t total; //!< Parts of the distribution.
+    uint32_t first; //!< Number of the first one that follows; 0 begins a new distribution.
+    uint32_t count; //!< Parts that follow.
 };
 
 struct [[gnu::packed]] StartedBody
@@ -145,7 +171,7 @@ struct [[gnu::packed]] ErrorBody
 };
 
 static_assert(sizeof(DoorEntry) == 8 + 7 * 8);
-static_assert(sizeof(LinkEntry) == 8 + 11 * 8);
+static_assert(sizeof(LinkEntry) == 8 + 12 * 8);
 
 } // namespace ns3::qemunet
 

@@ -37,7 +37,8 @@ struct LinkCounters
     uint64_t droppedCollision{0}; //!< csma, wifi: all tries failed.
     uint64_t droppedProtocol{0};  //!< p2p: a guest's frame with neither IPv4 nor IPv6.
     uint64_t duplicated{0};       //!< Sent twice, as asked for.
-    uint64_t reordered{0};        //!< Sent ahead of others, as asked for.
+    uint64_t reordered{0};        //!< Allowed to overtake, as asked for.
+    uint64_t droppedDown{0};      //!< The link was down.
 };
 
 } // namespace ns3::qemunet

@@ -15,14 +15,38 @@ constexpr uint32_t TRAILER_BYTES = 4;
 } // namespace
 
 void
-CsmaWatch::Add(Ptr<CsmaNetDevice> device)
+CsmaWatch::Add(Ptr<CsmaNetDevice> device, Ptr<RateErrorModel> errors)
 {
+    device->SetReceiveErrorModel(errors);
+    m_devices.push_back(device);
+    m_errorModels.push_back(errors);
     device->TraceConnectWithoutContext("MacTx", MakeCallback(&CsmaWatch::CountSent, this));
     device->TraceConnectWithoutContext("MacTxDrop", MakeCallback(&CsmaWatch::CountQueueDrop, this));
     device->TraceConnectWithoutContext("PhyTxDrop", MakeCallback(&CsmaWatch::CountCollision, this));
     device->TraceConnectWithoutContext("PhyRxDrop", MakeCallback(&CsmaWatch::CountLoss, this));
     device->TraceConnectWithoutContext("MacPromiscRx",
                                        MakeCallback(&CsmaWatch::CountDelivered, this));
+}
+
+void
+CsmaWatch::SetLoss(double loss)
+{
+    for (const Ptr<RateErrorModel>& errors : m_errorModels)
+    {
+        errors->SetRate(loss);
+        // Without loss nothing is drawn.
+        loss > 0 ? errors->Enable() : errors->Disable();
+    }
+}
+
+void
+CsmaWatch::SetUp(bool up)
+{
+    m_up = up;
+    for (const Ptr<CsmaNetDevice>& device : m_devices)
+    {
+        device->SetReceiveEnable(up);
+    }
 }
 
 void
@@ -59,7 +83,7 @@ CsmaWatch::CountCollision(Ptr<const Packet> /* packet */)
 void
 CsmaWatch::CountLoss(Ptr<const Packet> /* packet */)
 {
-    ++m_counters.droppedLoss;
+    ++(m_up ? m_counters.droppedLoss : m_counters.droppedDown);
 }
 
 void

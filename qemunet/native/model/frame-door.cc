@@ -91,6 +91,12 @@ FrameDoor::GetCounters() const
     return m_counters;
 }
 
+FrameCapture&
+FrameDoor::GetCapture()
+{
+    return m_capture;
+}
+
 void
 FrameDoor::HandleReady(uint32_t events)
 {
@@ -140,6 +146,7 @@ FrameDoor::Accept(FramePtr frame, uint32_t bytes)
     }
     ++m_counters.inFrames;
     m_counters.inBytes += bytes;
+    m_capture.Record(*frame);
     m_inward->PutFrame(std::move(frame));
 }
 
@@ -150,6 +157,7 @@ FrameDoor::PutFrame(FramePtr frame)
     {
         return;
     }
+    m_capture.Record(*frame);
     if (!m_stream)
     {
         ++m_counters.outUnreachable;

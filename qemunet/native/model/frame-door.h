@@ -5,6 +5,7 @@
 #define QEMUNET_FRAME_DOOR_H
 
 #include "counters.h"
+#include "frame-capture.h"
 #include "frame-stream.h"
 #include "frame.h"
 #include "real-time-simulator.h"
@@ -58,6 +59,9 @@ class FrameDoor
     /** @returns The counters. */
     const DoorCounters& GetCounters() const;
 
+    /** @returns Records what passes. */
+    FrameCapture& GetCapture();
+
     void HandleReady(uint32_t events) override;
     void Flush() override;
     /** Takes a frame to the guest. */
@@ -80,6 +84,7 @@ class FrameDoor
     bool m_flushing{false};                //!< Flush() is asked for.
     std::deque<FramePtr> m_queue;          //!< To the guest.
     DoorCounters m_counters;               //!< What happened.
+    FrameCapture m_capture;                //!< Records what passes.
 };
 
 } // namespace ns3::qemunet

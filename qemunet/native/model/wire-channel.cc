@@ -38,6 +38,26 @@ WireChannel::GetDirection(uint32_t index)
     return m_directions.at(index);
 }
 
+void
+WireChannel::SetUp(bool up)
+{
+    m_up = up;
+    for (WireDirection& direction : m_directions)
+    {
+        direction.SetUp(up);
+    }
+    for (const Ptr<WireNetDevice>& device : m_devices)
+    {
+        device->NotifyLinkChange();
+    }
+}
+
+bool
+WireChannel::IsUp() const
+{
+    return m_up;
+}
+
 int64_t
 WireChannel::AssignStreams(int64_t stream)
 {

@@ -36,6 +36,16 @@ class WireChannel : public Channel
     WireDirection& GetDirection(uint32_t index);
 
     /**
+     * Pull the cable, or plug it in again: both directions, and both ends hear of it.
+     *
+     * @param up True if frames pass.
+     */
+    void SetUp(bool up);
+
+    /** @returns True if frames pass. */
+    bool IsUp() const;
+
+    /**
      * @param stream The first random stream to use.
      * @returns How many were used.
      */
@@ -51,6 +61,7 @@ class WireChannel : public Channel
   private:
     std::array<Ptr<WireNetDevice>, 2> m_devices; //!< The ends.
     std::array<WireDirection, 2> m_directions;   //!< From end 0, from end 1.
+    bool m_up{true};                             //!< Frames pass.
 };
 
 } // namespace ns3::qemunet

@@ -30,7 +30,9 @@ WireDirection::WireDirection()
     : m_lossDraw(CreateObject<UniformRandomVariable>()),
       m_jitterDraw(CreateObject<UniformRandomVariable>()),
       m_duplicateDraw(CreateObject<UniformRandomVariable>()),
-      m_reorderDraw(CreateObject<UniformRandomVariable>())
+      m_reorderDraw(CreateObject<UniformRandomVariable>()),
+      m_delayDraw(CreateObject<UniformRandomVariable>()),
+      m_normalDraw(CreateObject<NormalRandomVariable>())
 {
 }
 
@@ -47,12 +49,28 @@ WireDirection::AssignStreams(int64_t stream)
     m_jitterDraw->SetStream(stream + 1);
     m_duplicateDraw->SetStream(stream + 2);
     m_reorderDraw->SetStream(stream + 3);
+    m_delayDraw->SetStream(stream + 4);
+    m_normalDraw->SetStream(stream + 5);
 }
 
 void
-WireDirection::Set(const Impairments& impairments)
+WireDirection::Set(const Impairments& impairments, std::shared_ptr<const DelayDistribution> delays)
 {
     m_impairments = impairments;
+    // Times stay far from where they would overflow.
+    m_impairments.delayNs = std::min<int64_t>(impairments.delayNs, DelayDistribution::LONGEST_NS);
+    m_impairments.jitterNs = std::min<int64_t>(impairments.jitterNs, DelayDistribution::LONGEST_NS);
+    m_delays = std::move(delays);
+}
+
+void
+WireDirection::SetUp(bool up)
+{
+    m_up = up;
+    if (!up)
+    {
+        m_counters.droppedDown += DropAll();
+    }
 }
 
 const LinkCounters&
@@ -70,11 +88,24 @@ WireDirection::CountOversize()
 void
 WireDirection::Clear()
 {
+    DropAll();
+    m_receiver = nullptr;
+}
+
+uint64_t
+WireDirection::DropAll()
+{
+    uint64_t frames =
+        m_queue.size() + (m_transmitting ? 1 : 0) + m_flying.size() + m_overtaking.size();
     m_queue.clear();
     m_transmitting.reset();
+    m_transmission.Cancel();
     m_flying.clear();
     m_overtaking.clear();
-    m_receiver = nullptr;
+    m_armed = false;
+    ++m_generation;
+    m_lastArrival = 0;
+    return frames;
 }
 
 void
@@ -82,6 +113,11 @@ WireDirection::Put(FramePtr frame)
 {
     ++m_counters.sentFrames;
     m_counters.sentBytes += frame->size;
+    if (!m_up)
+    {
+        ++m_counters.droppedDown;
+        return;
+    }
     if (m_transmitting)
     {
         if (m_queue.size() >= m_impairments.queueFrames)
@@ -109,16 +145,13 @@ WireDirection::Transmit(FramePtr frame)
     uint64_t scaled = bits * 1'000'000'000 + std::min(m_remainder, rate - 1);
     m_remainder = scaled % rate;
     m_transmitting = std::move(frame);
-    Simulator::Schedule(NanoSeconds(scaled / rate), &WireDirection::EndTransmission, this);
+    m_transmission =
+        Simulator::Schedule(NanoSeconds(scaled / rate), &WireDirection::EndTransmission, this);
 }
 
 void
 WireDirection::EndTransmission()
 {
-    if (!m_transmitting)
-    {
-        return; // Cleared meanwhile.
-    }
     Depart(std::move(m_transmitting));
     while (!m_queue.empty() && !m_transmitting)
     {
@@ -143,14 +176,7 @@ WireDirection::Depart(FramePtr frame)
         ++m_counters.droppedLoss;
         return;
     }
-    int64_t delay = m_impairments.delayNs;
-    if (m_impairments.jitterNs > 0)
-    {
-        auto width = static_cast<double>(m_impairments.jitterNs);
-        delay =
-            std::max<int64_t>(0,
-                              delay + static_cast<int64_t>(m_jitterDraw->GetValue(-width, width)));
-    }
+    uint64_t arrival = Now() + static_cast<uint64_t>(DrawDelay());
     FramePtr copy;
     if (m_impairments.duplicate > 0 && m_duplicateDraw->GetValue() < m_impairments.duplicate)
     {
@@ -160,20 +186,32 @@ WireDirection::Depart(FramePtr frame)
     if (m_impairments.reorder > 0 && m_reorderDraw->GetValue() < m_impairments.reorder)
     {
         ++m_counters.reordered;
-        m_overtaking.push_back(std::move(frame));
-        Simulator::ScheduleWithContext(m_receiver->GetNode()->GetId(),
-                                       Time(0),
-                                       &WireDirection::Overtake,
-                                       this);
+        arrival = m_delays ? arrival : Now();
+        LandFreely(arrival, std::move(frame));
+        if (copy)
+        {
+            LandFreely(arrival, std::move(copy));
+        }
+        return;
     }
-    else
-    {
-        Land(Now() + static_cast<uint64_t>(delay), std::move(frame));
-    }
+    Land(arrival, std::move(frame));
     if (copy)
     {
-        Land(Now() + static_cast<uint64_t>(delay), std::move(copy));
+        Land(arrival, std::move(copy));
     }
+}
+
+int64_t
+WireDirection::DrawDelay()
+{
+    int64_t delay =
+        m_delays ? m_delays->Draw(*m_delayDraw, *m_normalDraw) : int64_t{m_impairments.delayNs};
+    if (m_impairments.jitterNs > 0)
+    {
+        auto width = static_cast<double>(m_impairments.jitterNs);
+        delay += static_cast<int64_t>(m_jitterDraw->GetValue(-width, width));
+    }
+    return std::max<int64_t>(0, delay);
 }
 
 void
@@ -201,24 +239,41 @@ WireDirection::Schedule(uint64_t arrival)
     Simulator::ScheduleWithContext(m_receiver->GetNode()->GetId(),
                                    NanoSeconds(arrival - Now()),
                                    &WireDirection::Arrive,
+                                   this,
+                                   m_generation);
+}
+
+void
+WireDirection::LandFreely(uint64_t arrival, FramePtr frame)
+{
+    m_overtaking.push_back({{arrival, std::move(frame)}, m_overtakers++});
+    std::push_heap(m_overtaking.begin(), m_overtaking.end());
+    Simulator::ScheduleWithContext(m_receiver->GetNode()->GetId(),
+                                   NanoSeconds(arrival - Now()),
+                                   &WireDirection::Overtake,
                                    this);
 }
 
 void
 WireDirection::Overtake()
 {
-    if (m_overtaking.empty())
+    if (m_overtaking.empty() || m_overtaking.front().arrival > Now())
     {
-        return; // Cleared meanwhile.
+        return; // What this event was for was dropped meanwhile.
     }
-    FramePtr frame = std::move(m_overtaking.front());
-    m_overtaking.pop_front();
+    std::pop_heap(m_overtaking.begin(), m_overtaking.end());
+    FramePtr frame = std::move(m_overtaking.back().frame);
+    m_overtaking.pop_back();
     Deliver(std::move(frame));
 }
 
 void
-WireDirection::Arrive()
+WireDirection::Arrive(uint64_t generation)
 {
+    if (generation != m_generation)
+    {
+        return; // What this event was for was dropped meanwhile.
+    }
     m_armed = false;
     uint64_t now = Now();
     while (!m_flying.empty() && m_flying.front().arrival <= now)

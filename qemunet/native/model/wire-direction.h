@@ -5,13 +5,17 @@
 #define QEMUNET_WIRE_DIRECTION_H
 
 #include "counters.h"
+#include "delay-distribution.h"
 #include "frame.h"
 #include "impairments.h"
 
+#include "ns3/event-id.h"
 #include "ns3/ptr.h"
 #include "ns3/random-variable-stream.h"
 
 #include <deque>
+#include <memory>
+#include <vector>
 
 namespace ns3::qemunet
 {
@@ -23,16 +27,20 @@ class WireNetDevice;
  *
  * A frame takes (size, padded to 60 bytes, + 4 bytes FCS) × 8 / rate to transmit; preamble and
  * inter-frame gap are not counted, as ns-3's own csma and point-to-point devices do not. Then, on
- * the medium, it is lost, or it arrives after delay plus jitter, but never before its predecessor:
- * without reorder= the order is kept. A duplicate follows right behind its original and costs no
- * transmission time. A reordered frame skips the delay. Each kind of draw has a random stream of
- * its own, so that changing the loss does not change which frames are reordered.
+ * the medium, it is lost, or it arrives after delay plus jitter. The delay is fixed, or drawn for
+ * each frame from a distribution. A frame that would overtake arrives right behind its predecessor,
+ * except for the share that reorder says: of these, a frame skips a fixed delay, and keeps one that
+ * was drawn whatever the others drew. A duplicate follows right behind its original and costs no
+ * transmission time. Each kind of draw has a random stream of its own, so that changing the loss
+ * does not change which frames are reordered.
+ *
+ * A direction that is down loses whatever is in it, and all that comes.
  */
 class WireDirection
 {
   public:
     /** Random streams of a direction. */
-    static constexpr int64_t STREAMS = 4;
+    static constexpr int64_t STREAMS = 6;
 
     WireDirection();
     WireDirection(const WireDirection&) = delete;
@@ -53,8 +61,14 @@ class WireDirection
      * waits goes by the new values, what is on the medium arrives as it would have.
      *
      * @param impairments The new values, valid.
+     * @param delays What delays are drawn from; none: the fixed delay.
      */
-    void Set(const Impairments& impairments);
+    void Set(const Impairments& impairments, std::shared_ptr<const DelayDistribution> delays);
+
+    /**
+     * @param up False: lose every frame from now on, also those on their way.
+     */
+    void SetUp(bool up);
 
     /**
      * Send a frame.
@@ -80,29 +94,52 @@ class WireDirection
         FramePtr frame;   //!< The frame.
     };
 
+    /** A frame on the medium that may overtake. */
+    struct Overtaking : Flying
+    {
+        uint64_t number; //!< Tells the first of those that arrive at one instant.
+
+        /** @returns True if it arrives after another one: the next to arrive is on top of a heap.
+         */
+        bool operator<(const Overtaking& other) const
+        {
+            return arrival != other.arrival ? arrival > other.arrival : number > other.number;
+        }
+    };
+
     void Transmit(FramePtr frame);
     void EndTransmission();
     void Depart(FramePtr frame);
+    int64_t DrawDelay();
     void Land(uint64_t arrival, FramePtr frame);
+    void LandFreely(uint64_t arrival, FramePtr frame);
     void Overtake();
-    void Arrive();
+    void Arrive(uint64_t generation);
     void Deliver(FramePtr frame);
     void Schedule(uint64_t arrival);
+    uint64_t DropAll();
 
-    Impairments m_impairments;          //!< Present values.
-    WireNetDevice* m_receiver{nullptr}; //!< The far end.
-    std::deque<FramePtr> m_queue;       //!< Waiting for the transmitter.
-    FramePtr m_transmitting;            //!< In the transmitter.
+    Impairments m_impairments;                         //!< Present values.
+    std::shared_ptr<const DelayDistribution> m_delays; //!< None: the delay is fixed.
+    WireNetDevice* m_receiver{nullptr};                //!< The far end.
+    std::deque<FramePtr> m_queue;                      //!< Waiting for the transmitter.
+    FramePtr m_transmitting;                           //!< In the transmitter.
     uint64_t m_remainder{0}; //!< Of the last transmission time, so that rates are exact over time.
     std::deque<Flying> m_flying;                //!< On the medium, in order of arrival.
-    std::deque<FramePtr> m_overtaking;          //!< Reordered, to arrive at once.
+    std::vector<Overtaking> m_overtaking;       //!< On the medium, a heap by arrival.
+    uint64_t m_overtakers{0};                   //!< Frames ever put there.
     bool m_armed{false};                        //!< An event waits for the first of m_flying.
+    uint64_t m_generation{0};                   //!< Of the event that counts.
     uint64_t m_lastArrival{0};                  //!< Of the last frame that kept the order.
+    bool m_up{true};                            //!< Frames pass.
+    EventId m_transmission;                     //!< End of the transmission.
     LinkCounters m_counters;                    //!< What happened.
     Ptr<UniformRandomVariable> m_lossDraw;      //!< For loss.
     Ptr<UniformRandomVariable> m_jitterDraw;    //!< For jitter.
     Ptr<UniformRandomVariable> m_duplicateDraw; //!< For duplicate.
     Ptr<UniformRandomVariable> m_reorderDraw;   //!< For reorder.
+    Ptr<UniformRandomVariable> m_delayDraw;     //!< For delays.
+    Ptr<NormalRandomVariable> m_normalDraw;     //!< For delays of Gaussian kinds.
 };
 
 } // namespace ns3::qemunet

@@ -56,6 +56,18 @@ WireNetDevice::Attach(Ptr<WireChannel> channel)
 }
 
 void
+WireNetDevice::NotifyLinkChange()
+{
+    m_linkChange();
+}
+
+FrameCapture&
+WireNetDevice::GetCapture()
+{
+    return m_capture;
+}
+
+void
 WireNetDevice::SetFrameReceiver(FrameSink* receiver)
 {
     m_frameReceiver = receiver;
@@ -76,6 +88,7 @@ WireNetDevice::PutFrame(FramePtr frame)
         direction.CountOversize();
         return;
     }
+    m_capture.Record(*frame);
     direction.Put(std::move(frame));
 }
 
@@ -96,6 +109,7 @@ WireNetDevice::Classify(Mac48Address destination) const
 void
 WireNetDevice::Receive(FramePtr frame)
 {
+    m_capture.Record(*frame);
     if (m_frameReceiver != nullptr)
     {
         m_frameReceiver->PutFrame(std::move(frame));
@@ -200,7 +214,7 @@ WireNetDevice::GetAddress() const
 bool
 WireNetDevice::IsLinkUp() const
 {
-    return m_channel != nullptr && m_channel->GetNDevices() == 2;
+    return m_channel != nullptr && m_channel->GetNDevices() == 2 && m_channel->IsUp();
 }
 
 void

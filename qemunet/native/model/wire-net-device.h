@@ -4,6 +4,7 @@
 #ifndef QEMUNET_WIRE_NET_DEVICE_H
 #define QEMUNET_WIRE_NET_DEVICE_H
 
+#include "frame-capture.h"
 #include "frame.h"
 
 #include "ns3/mac48-address.h"
@@ -42,6 +43,12 @@ class WireNetDevice
 
     /** @returns True if raw frames are wanted. */
     bool HasFrameReceiver() const;
+
+    /** Tell who listens that the link went up or down. */
+    void NotifyLinkChange();
+
+    /** @returns Records what passes. */
+    FrameCapture& GetCapture();
 
     /**
      * A frame arrives from the wire.
@@ -97,7 +104,8 @@ class WireNetDevice
     Mac48Address m_address;                  //!< Of this device.
     ReceiveCallback m_receive;               //!< For frames to this device.
     PromiscReceiveCallback m_promiscReceive; //!< For all frames.
-    TracedCallback<> m_linkChange;           //!< Attach() was called.
+    TracedCallback<> m_linkChange;           //!< The link went up or down.
+    FrameCapture m_capture;                  //!< Records what passes.
 };
 
 } // namespace ns3::qemunet
