@@ -193,6 +193,29 @@ async def until_silent(sender: Port, receiver: Port, frame: bytes) -> int:
                 return heard
 
 
+@pytest.mark.parametrize("losses", ["", "channel.PropagationLossModel=ns3::FixedRssLossModel[Rss=-50]"])
+def test_a_wifi_that_is_down_is_silent(tmp_path: Path, losses: str) -> None:
+    plan = simulation_of(f"{TWO}lan air wifi a b {losses}")
+    a_mac, b_mac = macs_of(plan)
+
+    async def main() -> None:
+        async with simulate(plan, tmp_path) as (simulation, (a, b)):
+            await a.send(packet(b_mac, a_mac, b"before"))
+            assert await b.receive() == packet(b_mac, a_mac, b"before")
+            await simulation.set_link("air", up=False)
+            for target in (b_mac, BROADCAST):
+                await a.send(packet(target, a_mac, b"lost"))
+            assert await b.receive_all() == []
+            assert (await air(simulation)).dropped_down == 1
+            await simulation.set_link("air", up=True)
+            await a.send(packet(b_mac, a_mac, b"after"))
+            assert await b.receive() == packet(b_mac, a_mac, b"after")
+            counters = await air(simulation)
+            assert (counters.dropped_down, counters.dropped_collision, counters.delivered_frames) == (1, 0, 2)
+
+    trio.run(main)
+
+
 @pytest.mark.parametrize("standard", STANDARDS)
 @pytest.mark.parametrize("mode", ["mode=adhoc", "ap=b"])
 def test_every_standard(tmp_path: Path, standard: str, mode: str) -> None:
