@@ -10,7 +10,7 @@ import trio
 
 from qemunet.plan import make_plan
 from qemunet.plan.model import SimulationPlan
-from qemunet.simulation.client import Simulation
+from qemunet.simulation.client import ExtendScript, Simulation
 from qemunet.simulation.messages import LinkCounters
 from qemunet.topology import parse_topology
 from qemunet.topology.places import MOBILITY
@@ -298,3 +298,51 @@ def test_two_senders_at_once_lose_nothing(tmp_path: Path) -> None:
                 assert [frame[14] for frame in heard if frame[6:12] == source] == list(range(20))
 
     trio.run(main)
+
+
+WHERE = """
+LOOK = '''
+#include <vector>
+std::vector<double> found;
+void Look()
+{
+    for (uint32_t node = 1; node < 4; ++node)
+    {
+        auto position = ns3::NodeList::GetNode(node)->GetObject<ns3::MobilityModel>()->GetPosition();
+        found.push_back(position.x);
+        found.push_back(position.y);
+    }
+}
+void LookLater() { ns3::Simulator::Schedule(ns3::Seconds(0.3), &Look); }
+'''
+
+def extend(ns, network):
+    ns.MobilityModel, ns.NodeList, ns.Simulator
+    ns.cppyy.cppdef(LOOK)
+    ns.cppyy.gbl.LookLater()
+    yield
+    numbers = [float(number) for number in ns.cppyy.gbl.found]
+    return {"found": [numbers[index:index + 2] for index in (0, 2, 4)]}
+"""
+
+
+def test_the_seed_decides_where_nodes_walk(tmp_path: Path) -> None:
+    experiment = tmp_path / "experiment.py"
+    experiment.write_text(WHERE)
+    text = (
+        "node a container position=0,0\nnode b container position=50,50 mobility=RandomWaypoint\n"
+        "node c container position=50,50 mobility=RandomWalk2d\nnode d container position=1,2 velocity=10,-20\n"
+        "option ns3::RandomWaypointMobilityModel::Pause=ns3::ConstantRandomVariable[Constant=0]\nlan air wifi a b c d"
+    )
+
+    async def walk(seed: int) -> list[list[float]]:
+        extend = ExtendScript(experiment, {})
+        async with simulate(simulation_of(text, seed), tmp_path, extend=extend) as (simulation, _):
+            await trio.sleep(0.35)
+            return list((await simulation.stop()).metrics["found"])
+
+    first, again, other = (trio.run(walk, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first[2] == other[2] == pytest.approx([4, -4])
+    assert first[0] != other[0]
+    assert first[1] != other[1]
