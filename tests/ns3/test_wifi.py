@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,36 @@ def test_a_frame_in_another_name_is_refused_and_counted(tmp_path: Path) -> None:
             assert await b.receive() == packet(b_mac, a_mac, b"mine")
             door = (await simulation.counters()).doors[0]
             assert (door.in_frames, door.in_malformed) == (1, 1)
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("standard", ["80211g", "80211ax-5GHz"])
+@pytest.mark.parametrize("mode", ["mode=adhoc", "ap=a", "ap=h", "mode=adhoc h"])
+def test_nothing_that_guests_send_ends_the_simulation(tmp_path: Path, mode: str, standard: str) -> None:
+    """Any addresses, type fields and lengths, on guests and an ns-3 host."""
+    host = " h" if mode.endswith("h") else ""
+    text = f"{THREE}node h host position=5,5\nlan air wifi a b c{host} {mode.removesuffix(' h')} standard={standard}"
+    plan = simulation_of(text)
+    choose = random.Random(3)
+    macs = macs_of(plan)
+    groups = [b"\1\x80\xc2\0\0\0", b"\1\0\x5e\0\0\1", b"\x33\x33\0\0\0\1", BROADCAST]
+    addresses = [*macs, *groups, bytes(6), b"\x02\x77" + bytes(4)]
+    types = [0x0800, 0x0806, 0x86DD, 0x8100, 0x88B5, 0xFFFF, 0, 60, 1500, 1535]
+
+    async def main() -> None:
+        async with simulate(plan, tmp_path) as (simulation, ports):
+            for number in range(400):
+                index = choose.randrange(len(ports))
+                source = choose.choice([macs[index]] * 8 + addresses)
+                size = choose.choice([0, 1, 46, choose.randrange(1505), 1504])
+                data = packet(choose.choice(addresses), source, choose.randbytes(size), choose.choice(types))
+                await ports[index].send(data)
+                if number % 20 == 0:  # whatever came, so that nobody's queue is full
+                    for port in ports:
+                        await port.receive_all(quiet_s=0.005)
+            counters = (await simulation.counters()).doors
+            assert sum(door.in_frames + door.in_malformed for door in counters.values()) == 400
 
     trio.run(main)
 
