@@ -44,6 +44,11 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         kind = f"{guest.type} {guest.arch}".rstrip()
         print(f"  {guest.node:<16} {kind}  {addresses}")
+    for stack in plan.simulation.stacks:
+        addresses = ", ".join(
+            f"{interface.name} {' '.join(interface.addresses) or 'no address'}" for interface in stack.interfaces
+        )
+        print(f"  {stack.node:<16} {stack.type}  {addresses}".rstrip())
     for link in plan.simulation.links:
         ends = " ".join(f"{end.node}:{end.interface}" for end in link.ends)
         how = f"  ({_of_wifi(link, link.wifi)})" if link.wifi else ""

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import cos, hypot, radians, sin
 
-from qemunet.drawing.layout import Point
+LABEL_POINTS = 7.0
+"""Size of what stands at a link."""
+NAME_POINTS = 9.5
+"""Size of a node's name."""
+
+Point = tuple[float, float]
 
 # Of DejaVu Sans, in shares of the font's size.
 _WIDTH, _HEIGHT = 0.60, 1.15

@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.csgraph import shortest_path
 
+from qemunet.drawing.labels import LABEL_POINTS, Point, size_of
+from qemunet.drawing.style import link_label
 from qemunet.topology import Lan, Topology
 
-Point = tuple[float, float]
 Array = npt.NDArray[np.float64]
 
-EDGE_INCHES = 1.75
-"""Length of a link where the layout is free to choose."""
+_EDGE_INCHES = 1.75  # of a link where the layout is free to choose
+_ROOM_INCHES = 0.9  # of a link beside its label
+_LINKS_PER_NODE = 1.4  # above which links cross so often that they need more room
 _APART_INCHES = 0.75  # of any two nodes
 _WIDEST_INCHES = 24.0
 _SMALL = 24
@@ -39,11 +41,13 @@ def vertex_of(lan: str) -> str:
 def place_all(topology: Topology) -> dict[str, Point]:
     """Return where every node and lan stands."""
     given = given_positions(topology)
+    edge_inches = _edge_inches(topology)
     if given is None:
         graph = _graph(topology)
-        points = _pack([_lay_out(graph.subgraph(part)) for part in networkx.connected_components(graph)])
+        parts = networkx.connected_components(graph)
+        points = _pack([_lay_out(graph.subgraph(part), edge_inches) for part in parts])
     else:
-        points = _to_inches(given, topology)
+        points = _to_inches(given, topology, edge_inches)
     _push_apart(points, [name for name in topology.nodes if name in points])
     for link in topology.links.values():
         if isinstance(link, Lan) and vertex_of(link.name) not in points:
@@ -51,6 +55,14 @@ def place_all(topology: Topology) -> dict[str, Point]:
             points[vertex_of(link.name)] = _mean(members)
     _push_apart(points, list(points), fixed=set(topology.nodes))
     return points
+
+
+def _edge_inches(topology: Topology) -> float:
+    """Return how long links should be: nearly all labels fit, and the more the links cross, the longer."""
+    widths = sorted(size_of(link_label(link), LABEL_POINTS)[0] for link in topology.links.values())
+    label = widths[len(widths) * 9 // 10] + _ROOM_INCHES if widths else 0.0
+    crowd = len(topology.links) / max(1, len(topology.nodes)) / _LINKS_PER_NODE
+    return max(_EDGE_INCHES, label) * max(1.0, sqrt(crowd))
 
 
 def given_positions(topology: Topology) -> dict[str, Point] | None:
@@ -76,13 +88,13 @@ def _graph(topology: Topology) -> Any:
     return graph
 
 
-def _lay_out(graph: Any) -> dict[str, Point]:
+def _lay_out(graph: Any, edge_inches: float) -> dict[str, Point]:
     """Lay out a connected graph."""
     names = list(graph)
     if len(names) == 1:
         return {names[0]: (0.0, 0.0)}
     if len(names) == 2:
-        return {names[0]: (0.0, 0.0), names[1]: (EDGE_INCHES * 1.3, 0.0)}
+        return {names[0]: (0.0, 0.0), names[1]: (edge_inches * 1.3, 0.0)}
     if len(names) > _MOST_PAIRS:
         found = networkx.spring_layout(graph, seed=1, iterations=30)
         laid = np.array([found[name] for name in names])
@@ -92,9 +104,9 @@ def _lay_out(graph: Any) -> dict[str, Point]:
     points = _turned(points, list(graph.edges))
     lengths = sorted(_distance(points[a], points[b]) for a, b in graph.edges)
     usual = lengths[len(lengths) // 2] or 1.0
-    scale = max(EDGE_INCHES / usual, _APART_INCHES / _usual_room(list(points.values())))
+    scale = max(edge_inches / usual, _APART_INCHES / _usual_room(list(points.values())))
     widest = max(_extent(points.values()))
-    scale = min(scale, max(_WIDEST_INCHES, 0.55 * sqrt(len(names)) * EDGE_INCHES) / widest)
+    scale = min(scale, max(_WIDEST_INCHES, 0.55 * sqrt(len(names)) * edge_inches) / widest)
     return {name: (x * scale, y * scale) for name, (x, y) in points.items()}
 
 
@@ -206,22 +218,22 @@ def _pack(parts: list[dict[str, Point]]) -> dict[str, Point]:
     """Put separate parts beside one another, in rows."""
     ordered = sorted(parts, key=len, reverse=True)
     sizes = [_extent(part.values()) for part in ordered]
-    area = sum((width + EDGE_INCHES) * (height + EDGE_INCHES) for width, height in sizes)
+    area = sum((width + _EDGE_INCHES) * (height + _EDGE_INCHES) for width, height in sizes)
     row_width = max(sqrt(area) * 1.3, sizes[0][0] if sizes else 0.0)
     packed: dict[str, Point] = {}
     left = top = row_height = 0.0
     for part, (width, height) in zip(ordered, sizes, strict=True):
         if left and left + width > row_width:
-            left, top, row_height = 0.0, top - row_height - EDGE_INCHES, 0.0
+            left, top, row_height = 0.0, top - row_height - _EDGE_INCHES, 0.0
         x0 = min(x for x, _ in part.values())
         y1 = max(y for _, y in part.values())
         packed.update({name: (x - x0 + left, y - y1 + top) for name, (x, y) in part.items()})
-        left += width + EDGE_INCHES
+        left += width + _EDGE_INCHES
         row_height = max(row_height, height)
     return packed
 
 
-def _to_inches(given: Mapping[str, Point], topology: Topology) -> dict[str, Point]:
+def _to_inches(given: Mapping[str, Point], topology: Topology, edge_inches: float) -> dict[str, Point]:
     """Scale positions so that links are as long as the picture needs, in the mean."""
     width, height = _extent(given.values())
     lengths = sorted(
@@ -231,7 +243,7 @@ def _to_inches(given: Mapping[str, Point], topology: Topology) -> dict[str, Poin
     )
     usual = lengths[len(lengths) // 2] if lengths else 0.0
     least = 3.2 + 1.45 * sqrt(len(given))
-    wanted = min(_WIDEST_INCHES, max(least, max(width, height) / usual * EDGE_INCHES if usual else 0.0))
+    wanted = min(_WIDEST_INCHES, max(least, max(width, height) / usual * edge_inches if usual else 0.0))
     scale = wanted / max(width, height, 1e-9)
     return {name: (x * scale, y * scale) for name, (x, y) in given.items()}
 

@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from qemunet.drawing.labels import Box, Placer, size_of
-from qemunet.drawing.layout import Point, place_all, vertex_of
+from qemunet.drawing.labels import LABEL_POINTS, NAME_POINTS, Box, Placer, Point, size_of
+from qemunet.drawing.layout import place_all, vertex_of
 from qemunet.drawing.legend import draw_legend, legend_of
 from qemunet.drawing.style import INK, PALE, PAPER, NodeStyle, link_label, link_style, node_style
 from qemunet.errors import InputError
@@ -66,8 +66,8 @@ class _Picture:
         self._points = place_all(topology)
         crowd = max(1, len(topology.nodes))
         self._shrink = min(1.0, max(0.5, 1.12 - 0.0022 * crowd))
-        self._name_size = 9.5 * self._shrink
-        self._label_size = 7.0 * max(0.75, self._shrink)
+        self._name_size = NAME_POINTS * self._shrink
+        self._label_size = LABEL_POINTS * max(0.75, self._shrink)
         xs = [x for x, _ in self._points.values()] or [0.0]
         ys = [y for _, y in self._points.values()] or [0.0]
         self._common = dict(self._common_labels())

@@ -75,8 +75,8 @@ def link_style(type_name: str) -> LinkStyle:
 
 
 def link_label(link: Link) -> str:
-    """Return what stands at a link: its rate and delay."""
-    values = (link.attributes.get(key, "") for key in ("rate", "delay"))
+    """Return what stands at a link: its rate and delay, a Wi-Fi's standard."""
+    values = (link.attributes.get(key, "") for key in ("standard", "rate", "delay"))
     return " · ".join(_short(value) for value in values if value and value not in ("0", "0ms"))
 
 

@@ -123,7 +123,8 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
     )
     problems.raise_if_any(PlanError)
     routes = find_routes(topology, {link.name: _delays_ns(link) for link in links}, BRIDGE)
-    warnings = (f"{place}: {message}" for place, message in placement_warnings(topology))
+    warnings = [f"{place}: {message}" for place, message in placement_warnings(topology)]
+    warnings += [f"{topology.option_places.get('routing', topology.name)}: {message}" for message in routes.warnings]
     return Plan(
         name=Path(topology.name).stem,
         guests=tuple(_with_routes(guest, routes) for guest in guests),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from qemunet.plan.graph import HOP_BITS, Delays, Graph, forwarders, make_graph
 from qemunet.topology.model import Topology
@@ -32,12 +32,12 @@ class Routes:
     Attributes:
         forward: Nodes that pass packets on.
         hop_limit: Time to live with which packets reach everyone.
-        longest: Hops of the longest path.
+        warnings: What the routes cannot do.
     """
 
     forward: frozenset[str] = frozenset()
     hop_limit: int = USUAL_HOP_LIMIT
-    longest: int = 0
+    warnings: tuple[str, ...] = ()
     _routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, node: str) -> tuple[str, ...]:
@@ -58,6 +58,7 @@ def find_routes(topology: Topology, delays: Delays, bridge: str) -> Routes:
     forward = forwarders(topology)
     routes: dict[str, list[str]] = {name: [] for name in topology.nodes}
     longest = 0
+    severed: list[str] = []
     for version in (4, 6):
         graph = make_graph(topology, version, delays, forward, bridge)
         olsr = frozenset(
@@ -67,12 +68,21 @@ def find_routes(topology: Topology, delays: Delays, bridge: str) -> Routes:
         for number, name in enumerate(graph.nodes):
             routes[name] += table.of(number)
         longest = max(longest, table.longest)
+        severed += table.severed
     return Routes(
         forward,
         USUAL_HOP_LIMIT if longest <= _HOPS_WITH_ROOM else MOST_HOPS,
-        longest,
+        tuple(_warnings(longest, severed)),
         {name: tuple(each) for name, each in routes.items()},
     )
+
+
+def _warnings(longest: int, severed: Sequence[str]) -> Iterator[str]:
+    if severed:
+        more = f" (nor for {len(severed) - 1} others)" if len(severed) > 1 else ""
+        yield f"routing=static: there is no way {severed[0]}{more}; only routers and guests in several subnets forward"
+    if longest > MOST_HOPS:
+        yield f"routing=static: the longest path has {longest} hops; no packet gets further than {MOST_HOPS}"
 
 
 class _Tables:
@@ -84,9 +94,13 @@ class _Tables:
     Args:
         graph: The network.
         olsr: Nodes that run OLSR: what they reach by way of each other is left to it.
+
+    Attributes:
+        severed: From and to where there is no way, as ``from a to 10.0.3.0/24``; one for each node.
     """
 
     def __init__(self, graph: Graph, olsr: frozenset[int]) -> None:
+        self.severed: list[str] = []
         self._graph = graph
         self._olsr = olsr
         self._vertices = len(graph.hops)
@@ -98,6 +112,7 @@ class _Tables:
         # Most subnets have one member or two, so two lists say where all are reached.
         self._first = [subnet.members[0].node for subnet in subnets]
         self._last = [subnet.members[-1].node for subnet in subnets]
+        self._ends = list(zip(self._first, self._last, strict=True))
         self._large = [number for number, subnet in enumerate(subnets) if len(subnet.members) > 2]
         self._spans = [
             (int(subnet.network.network_address), int(subnet.network.broadcast_address)) for subnet in subnets
@@ -117,16 +132,27 @@ class _Tables:
 
     def of(self, node: int) -> list[str]:
         """Return the routes of a node."""
-        if not self._graph.hops[node] or len(self._graph.subnets) == 1:
+        if not self._graph.hops[node]:
+            if self._own[node]:
+                self._note_severed(node, [_NOWHERE] * len(self._graph.subnets))
+            return []
+        if len(self._graph.subnets) == 1:
             return []
         only = self._only_way(node)
         if only is not None and len(self._own[node]) < len(self._graph.subnets):
             self._skipped = True
             return [f"default {self._words(node, only)}"]
         ways, costs = self._breadth_first(node) if self._uniform else self._by_delay(node)
+        self._note_severed(node, [min(ways[one], ways[other]) for one, other in self._ends])
         if node in self._olsr:
             ways = [_NOWHERE if way >= 0 and way % self._vertices in self._olsr else way for way in ways]
         return self._table(node, ways, costs)
+
+    def _note_severed(self, node: int, by_subnet: Sequence[int]) -> None:
+        if _NOWHERE in by_subnet:
+            far = (number for number, way in enumerate(by_subnet) if way == _NOWHERE and number not in self._own[node])
+            for number in islice(far, 1):
+                self.severed.append(f"from {self._graph.nodes[node]} to {self._graph.subnets[number].network}")
 
     def _only_way(self, node: int) -> int | None:
         """The next hop of a node that passes nothing on and has a single one; None if there is more to know."""

@@ -145,7 +145,9 @@ class Simulation:
         up: bool | None = None,
         at_ns: int | None = None,
     ) -> int:
-        """Change a wire or csma link at a simulation time (None: as soon as possible); returns that time when it is done.
+        """Change a link at a simulation time (None: as soon as possible); returns that time when it is done.
+
+        A wifi can go up and down only.
 
         Args:
             link: Its name.

@@ -23,7 +23,9 @@ from qemunet.topology.registry import keys_of
 _CHANGEABLE = {
     "wire": ("rate", "delay", "jitter", "loss", "duplicate", "reorder", "queue"),
     "csma": ("delay", "loss"),
+    "wifi": (),
 }
+"""What can change while it runs, of those that can be taken down."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Link:
         """Pull the cable: from one instant on, every frame is lost, also those on their way.
 
         Guests are not told: their interfaces stay up. The devices of ns-3 nodes are. On csma frames are still sent,
-        and lost at each receiver.
+        and lost at each receiver. On wifi nobody hears anything: what was tried in vain is dropped as ``down``.
         """
         await self._change("link-down", up=False)
 
@@ -154,6 +156,8 @@ class Link:
         Raises:
             LinkError: there is no such word, or its value is wrong.
         """
+        if not impairments:
+            return
         async with self._changing:
             attributes = {**self._attributes}
             for key, value in impairments.items():

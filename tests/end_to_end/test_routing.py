@@ -114,6 +114,26 @@ def test_every_address_of_a_mixed_network_answers(bench: Bench, link: str) -> No
     assert record["verdict"] == "passed", done.stderr
 
 
+TAPS = """\
+option routing=static attach=tapbridge
+node   a b container
+node   h host
+node   r[1-2] router
+node   s bridge
+link   a s csma
+link   s r1 csma
+link   s h csma
+link   r1 r2 p2p delay=2ms
+link   r2 b csma
+"""
+
+
+def test_guests_by_tapbridge_beside_nodes_of_ns3(bench: Bench) -> None:
+    experiment = bench.file("e.py", EVERYBODY.replace("== 24", "== 7"))
+    done, record = bench.run(bench.file("t.txt", TAPS), experiment)
+    assert record["verdict"] == "passed", done.stderr
+
+
 def test_machines_forward(bench: Bench) -> None:
     words = ("-p", "kind=qemu", "-p", "link=p2p")
     done, record = bench.run(bench.file("t.txt", MIXED), bench.file("e.py", EVERYBODY), *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 
 from qemunet.plan import make_plan
 from qemunet.plan.model import SimulationPlan
-from qemunet.simulation.client import Simulation
+from qemunet.simulation.client import ExtendScript, Simulation
 from qemunet.simulation.messages import LinkCounters
 from qemunet.topology import parse_topology
 from qemunet.topology.places import MOBILITY
@@ -74,6 +75,36 @@ def test_a_frame_in_another_name_is_refused_and_counted(tmp_path: Path) -> None:
             assert await b.receive() == packet(b_mac, a_mac, b"mine")
             door = (await simulation.counters()).doors[0]
             assert (door.in_frames, door.in_malformed) == (1, 1)
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("standard", ["80211g", "80211ax-5GHz"])
+@pytest.mark.parametrize("mode", ["mode=adhoc", "ap=a", "ap=h", "mode=adhoc h"])
+def test_nothing_that_guests_send_ends_the_simulation(tmp_path: Path, mode: str, standard: str) -> None:
+    """Any addresses, type fields and lengths, on guests and an ns-3 host."""
+    host = " h" if mode.endswith("h") else ""
+    text = f"{THREE}node h host position=5,5\nlan air wifi a b c{host} {mode.removesuffix(' h')} standard={standard}"
+    plan = simulation_of(text)
+    choose = random.Random(3)
+    macs = macs_of(plan)
+    groups = [b"\1\x80\xc2\0\0\0", b"\1\0\x5e\0\0\1", b"\x33\x33\0\0\0\1", BROADCAST]
+    addresses = [*macs, *groups, bytes(6), b"\x02\x77" + bytes(4)]
+    types = [0x0800, 0x0806, 0x86DD, 0x8100, 0x88B5, 0xFFFF, 0, 60, 1500, 1535]
+
+    async def main() -> None:
+        async with simulate(plan, tmp_path) as (simulation, ports):
+            for number in range(400):
+                index = choose.randrange(len(ports))
+                source = choose.choice([macs[index]] * 8 + addresses)
+                size = choose.choice([0, 1, 46, choose.randrange(1505), 1504])
+                data = packet(choose.choice(addresses), source, choose.randbytes(size), choose.choice(types))
+                await ports[index].send(data)
+                if number % 20 == 0:  # whatever came, so that nobody's queue is full
+                    for port in ports:
+                        await port.receive_all(quiet_s=0.005)
+            counters = (await simulation.counters()).doors
+            assert sum(door.in_frames + door.in_malformed for door in counters.values()) == 400
 
     trio.run(main)
 
@@ -162,6 +193,29 @@ async def until_silent(sender: Port, receiver: Port, frame: bytes) -> int:
                 return heard
 
 
+@pytest.mark.parametrize("losses", ["", "channel.PropagationLossModel=ns3::FixedRssLossModel[Rss=-50]"])
+def test_a_wifi_that_is_down_is_silent(tmp_path: Path, losses: str) -> None:
+    plan = simulation_of(f"{TWO}lan air wifi a b {losses}")
+    a_mac, b_mac = macs_of(plan)
+
+    async def main() -> None:
+        async with simulate(plan, tmp_path) as (simulation, (a, b)):
+            await a.send(packet(b_mac, a_mac, b"before"))
+            assert await b.receive() == packet(b_mac, a_mac, b"before")
+            await simulation.set_link("air", up=False)
+            for target in (b_mac, BROADCAST):
+                await a.send(packet(target, a_mac, b"lost"))
+            assert await b.receive_all() == []
+            assert (await air(simulation)).dropped_down == 1
+            await simulation.set_link("air", up=True)
+            await a.send(packet(b_mac, a_mac, b"after"))
+            assert await b.receive() == packet(b_mac, a_mac, b"after")
+            counters = await air(simulation)
+            assert (counters.dropped_down, counters.dropped_collision, counters.delivered_frames) == (1, 0, 2)
+
+    trio.run(main)
+
+
 @pytest.mark.parametrize("standard", STANDARDS)
 @pytest.mark.parametrize("mode", ["mode=adhoc", "ap=b"])
 def test_every_standard(tmp_path: Path, standard: str, mode: str) -> None:
@@ -244,3 +298,51 @@ def test_two_senders_at_once_lose_nothing(tmp_path: Path) -> None:
                 assert [frame[14] for frame in heard if frame[6:12] == source] == list(range(20))
 
     trio.run(main)
+
+
+WHERE = """
+LOOK = '''
+#include <vector>
+std::vector<double> found;
+void Look()
+{
+    for (uint32_t node = 1; node < 4; ++node)
+    {
+        auto position = ns3::NodeList::GetNode(node)->GetObject<ns3::MobilityModel>()->GetPosition();
+        found.push_back(position.x);
+        found.push_back(position.y);
+    }
+}
+void LookLater() { ns3::Simulator::Schedule(ns3::Seconds(0.3), &Look); }
+'''
+
+def extend(ns, network):
+    ns.MobilityModel, ns.NodeList, ns.Simulator
+    ns.cppyy.cppdef(LOOK)
+    ns.cppyy.gbl.LookLater()
+    yield
+    numbers = [float(number) for number in ns.cppyy.gbl.found]
+    return {"found": [numbers[index:index + 2] for index in (0, 2, 4)]}
+"""
+
+
+def test_the_seed_decides_where_nodes_walk(tmp_path: Path) -> None:
+    experiment = tmp_path / "experiment.py"
+    experiment.write_text(WHERE)
+    text = (
+        "node a container position=0,0\nnode b container position=50,50 mobility=RandomWaypoint\n"
+        "node c container position=50,50 mobility=RandomWalk2d\nnode d container position=1,2 velocity=10,-20\n"
+        "option ns3::RandomWaypointMobilityModel::Pause=ns3::ConstantRandomVariable[Constant=0]\nlan air wifi a b c d"
+    )
+
+    async def walk(seed: int) -> list[list[float]]:
+        extend = ExtendScript(experiment, {})
+        async with simulate(simulation_of(text, seed), tmp_path, extend=extend) as (simulation, _):
+            await trio.sleep(0.35)
+            return list((await simulation.stop()).metrics["found"])
+
+    first, again, other = (trio.run(walk, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first[2] == other[2] == pytest.approx([4, -4])
+    assert first[0] != other[0]
+    assert first[1] != other[1]

@@ -16,6 +16,9 @@ TEXTS = st.text(
 ) | st.sampled_from(["", "yes", "null", "~", "010", "1e3", "10:11:22:33:44:55", "${x}", "$${", "- a", "a: b", "#x"])
 _SHARES = st.sampled_from(["0", "1%", "0.5/0.25", "100%/0"])
 _TIMES = st.sampled_from(["0", "3ms", "1.5us/2ns", "20ms/5ms"])
+_DELAYS = _TIMES | st.sampled_from(
+    ["uniform(1ms, 2ms)", "5ms/normal(mean=12.6ms, p99=26.1ms, min=1ms)", "mixture(0.9:uniform(1ms,2ms), 0.1:9ms)"]
+)
 _RATES = st.sampled_from(["1Gbps", "10Mbps/1.5Mbps", "9.6kbps"])
 
 NODE_KEYS = st.fixed_dictionaries(
@@ -53,7 +56,8 @@ WIRE_KEYS = st.fixed_dictionaries(
     {},
     optional={
         "rate": _RATES,
-        "delay": _TIMES,
+        "delay": _DELAYS,
+        "pcap": st.just("yes"),
         "jitter": _TIMES,
         "loss": _SHARES,
         "queue": st.sampled_from(["0", "10/1000"]),

@@ -199,6 +199,23 @@ def test_the_nearer_of_two_routers_in_a_bridged_segment() -> None:
 def test_no_route_where_there_is_no_way() -> None:
     _, plan = planned("node a router\nnode b router\nnode c router\nnode d router\nlink a b\nlink c d")
     assert not any(routes(plan).values())
+    (warning,) = plan.warnings
+    assert warning.startswith(
+        "topology.txt:1:8: routing=static: there is no way from a to 10.0.1.0/24 (nor for 3 others)"
+    )
+    # A host passes nothing on; what the others can reach is no reason to complain.
+    _, plan = planned("node a container\nnode h host\nnode b container\nchain a h b")
+    assert "no way from a to 10.0.1.0/24" in plan.warnings[0]
+    _, plan = planned(
+        "node a container\nnode b container\nnode c container\nlan l csma a b c\nnode d container\nlink a d"
+    )
+    assert plan.warnings == ()
+
+
+def test_paths_that_no_packet_survives() -> None:
+    _, plan = planned("node a container\nnode b container\nnode n[1-300] router\nchain a n[1-300] b")
+    (warning,) = plan.warnings
+    assert "the longest path has 301 hops; no packet gets further than 255" in warning
 
 
 def test_olsr_keeps_its_own_routes_and_announces_the_others() -> None:

@@ -123,14 +123,14 @@ def check_foreign(file: Path) -> None:
     assert {node.name: node.attributes.get("label") for node in topology.nodes.values()} == {
         "New-York": "New York",
         "New-York-2": "New York",
-        "n2nd-Strae": "2nd Straße",
+        "n2nd-Strasse": "2nd Straße",
         "host-2": "host",
     }
     assert {(node.type, node.attributes["image"]) for node in topology.nodes.values()} == {("qemu", "tiny")}
     assert [(link.name, link.type, link.attributes) for link in topology.links.values()] == [
         ("New-York-New-York-2", "csma", {"delay": "3ms"}),
-        ("New-York-2-n2nd-Strae", "csma", {"rate": "10Mbps"}),
-        ("n2nd-Strae-host-2", "csma", {}),
+        ("New-York-2-n2nd-Strasse", "csma", {"rate": "10Mbps"}),
+        ("n2nd-Strasse-host-2", "csma", {}),
     ]
     assert topology.options == {"routing": "static"}
     assert read_topology(file).nodes["New-York"].type == "container"

@@ -113,7 +113,7 @@ def test_guests_behind_tapbridge_and_the_access_point_of_a_bridging_guest() -> N
     ("keys", "message"),
     [
         ("standard=802.11g", "is none of the standards 80211a, 80211b, 80211g"),
-        ("standard=80211n", "did you mean"),
+        ("standard=80211m", "did you mean"),
         ("mode=infra", "must be adhoc or infrastructure; did you mean 'infrastructure'?"),
         ("ap=s3", "ap=s3: is none of its ends, ap, s1, s2; did you mean 's"),
         ("ap=s1 mode=adhoc", "an ad hoc network has no access point; write mode=infrastructure"),

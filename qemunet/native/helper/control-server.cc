@@ -317,7 +317,8 @@ ControlServer::SetLink(const ControlMessage& message)
         return;
     }
     const Network::Link& link = m_network.GetLinks()[body.link];
-    if (!link.wire && !link.csma)
+    bool upOrDown = (body.changes & (CHANGE_THERE | CHANGE_BACK)) == 0;
+    if (!link.wire && !link.csma && !(link.medium && upOrDown))
     {
         Refuse(id, ControlError::UNSUPPORTED, "only wire and csma can be changed");
         return;

@@ -196,6 +196,10 @@ Network::SetUp(uint32_t link, bool up)
     {
         target.wire->SetUp(up);
     }
+    else if (target.medium)
+    {
+        target.medium->SetUp(up);
+    }
     else
     {
         target.watch->SetUp(up);

@@ -26,7 +26,7 @@ Wifi::Wifi(Network& network, const Settings& settings, Ptr<PropagationDelayModel
 {
     m_channel->SetPropagationDelayModel(delay);
     m_network.AssignStreams([&](int64_t stream) { return delay->AssignStreams(stream); });
-    auto watch = std::make_unique<WifiWatch>();
+    auto watch = std::make_unique<WifiWatch>(m_channel);
     m_watch = watch.get();
     m_network.AddMedium(std::move(watch));
 }

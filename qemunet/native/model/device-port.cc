@@ -101,9 +101,13 @@ DevicePort::Carries(const Frame& frame) const
     {
         return true;
     }
+    Mac48Address destination;
     Mac48Address source;
+    destination.CopyFrom(frame.data);
     source.CopyFrom(frame.data + 6);
-    return source == Mac48Address::ConvertFrom(m_device->GetAddress());
+    Mac48Address own = Mac48Address::ConvertFrom(m_device->GetAddress());
+    // ns-3's Wi-Fi ends the program where a device sends to itself.
+    return source == own && destination != own;
 }
 
 void

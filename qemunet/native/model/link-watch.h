@@ -9,7 +9,7 @@
 namespace ns3::qemunet
 {
 
-/** Counts what happens on a medium that all its ends share. */
+/** Counts what happens on a medium that all its ends share, and takes it down. */
 class LinkWatch
 {
   public:
@@ -20,6 +20,11 @@ class LinkWatch
 
     /** Time 0 comes: what was before it neither counts nor is kept. */
     virtual void Open() = 0;
+
+    /**
+     * @param up False: nobody receives anything.
+     */
+    virtual void SetUp(bool up) = 0;
 
     /** @returns The counters. "Delivered" counts each receiver. */
     virtual const LinkCounters& GetCounters() const = 0;

@@ -23,7 +23,7 @@ namespace
 
 /** Events run in a row before descriptors get their turn. */
 constexpr unsigned EVENTS_IN_A_ROW = 1024;
-/** One part in so many of the time may be spent polling for events that are not due yet. */
+/** For so many parts of time asleep, one may be spent polling for events that are not due yet. */
 constexpr int64_t SPIN_SHARE = 4;
 /** So much of it may be saved up, in ns. */
 constexpr int64_t MOST_SPIN_NS = 5'000'000;
@@ -401,20 +401,21 @@ RealTimeSimulator::PlanWaitNs()
     auto now = static_cast<int64_t>(RealNow());
     int64_t passed = now - m_turnNs;
     m_turnNs = now;
-    m_spinLeftNs =
-        std::min(MOST_SPIN_NS, m_spinLeftNs + passed / SPIN_SHARE - (m_polling ? passed : 0));
+    m_spinLeftNs += m_polling ? -passed : m_sleeping ? passed / SPIN_SHARE : 0;
+    m_spinLeftNs = std::min(MOST_SPIN_NS, m_spinLeftNs);
     m_polling = false;
     int64_t wait = static_cast<int64_t>(m_nextBeat) - now;
     if (!m_events->IsEmpty())
     {
         // A thread wakes some tens of microseconds late, and every event on a packet's way would
-        // add that to it: better to be awake early and look. Not all the time: guests need the
-        // processor too.
+        // add that to it: better to be awake early and look. That is paid from the time it sleeps:
+        // when there is much to do, guests need the processor more.
         int64_t due = static_cast<int64_t>(m_events->PeekNext().key.m_ts) - now;
         int64_t sleep = due - (m_spinLeftNs > 0 ? m_spin.GetTimeStep() : 0);
         m_polling = due > 0 && sleep <= 0;
         wait = std::min(wait, sleep);
     }
+    m_sleeping = wait > 0;
     return std::max<int64_t>(0, wait);
 }
 

@@ -145,6 +145,7 @@ class RealTimeSimulator : public SimulatorImpl
     uint64_t m_nextBeat{0};  //!< When the heartbeat is due.
     int64_t m_turnNs{0};     //!< When the last wait was planned.
     int64_t m_spinLeftNs{0}; //!< For how long events may be polled for.
+    bool m_sleeping{false};  //!< It waits for a time.
     bool m_polling{false};   //!< An event is polled for.
 };
 

@@ -5,6 +5,7 @@
 
 #include "frame.h"
 
+#include "ns3/pointer.h"
 #include "ns3/qos-utils.h"
 #include "ns3/wifi-mac-queue.h"
 #include "ns3/wifi-mpdu.h"
@@ -30,6 +31,12 @@ GetFrameBytes(const Packet& packet)
 
 } // namespace
 
+WifiWatch::WifiWatch(Ptr<YansWifiChannel> channel)
+    : m_channel(channel),
+      m_gate(CreateObject<GateLossModel>())
+{
+}
+
 void
 WifiWatch::Add(Ptr<WifiMac> mac)
 {
@@ -54,7 +61,23 @@ WifiWatch::Open()
             }
         }
     }
+    // Only now: the channel's attributes may have given it other losses than it was made with.
+    PointerValue first;
+    m_channel->GetAttribute("PropagationLossModel", first);
+    auto last = first.Get<PropagationLossModel>();
+    while (last->GetNext())
+    {
+        last = last->GetNext();
+    }
+    last->SetNext(m_gate);
     m_counters = {};
+}
+
+void
+WifiWatch::SetUp(bool up)
+{
+    m_up = up;
+    m_gate->SetOpen(up);
 }
 
 const LinkCounters&
@@ -92,7 +115,7 @@ WifiWatch::CountDropped(WifiMacDropReason reason, Ptr<const WifiMpdu> mpdu)
     }
     if (reason == WIFI_MAC_DROP_REACHED_RETRY_LIMIT)
     {
-        ++m_counters.droppedCollision;
+        ++(m_up ? m_counters.droppedCollision : m_counters.droppedDown);
     }
     else
     {

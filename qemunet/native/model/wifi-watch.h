@@ -4,11 +4,13 @@
 #ifndef QEMUNET_WIFI_WATCH_H
 #define QEMUNET_WIFI_WATCH_H
 
+#include "gate-loss-model.h"
 #include "link-watch.h"
 
 #include "ns3/packet.h"
 #include "ns3/ptr.h"
 #include "ns3/wifi-mac.h"
+#include "ns3/yans-wifi-channel.h"
 
 #include <vector>
 
@@ -25,11 +27,24 @@ class WifiWatch : public LinkWatch
 {
   public:
     /**
+     * @param channel The medium.
+     */
+    explicit WifiWatch(Ptr<YansWifiChannel> channel);
+
+    /**
      * @param mac Of a device on the channel.
      */
     void Add(Ptr<WifiMac> mac);
 
     void Open() override;
+
+    /**
+     * Devices go on sending while it is down, each frame as often as they try.
+     *
+     * @param up False: nobody hears anything.
+     */
+    void SetUp(bool up) override;
+
     const LinkCounters& GetCounters() const override;
 
   private:
@@ -38,6 +53,9 @@ class WifiWatch : public LinkWatch
     void CountNotQueued(Ptr<const Packet> packet);
     void CountDropped(WifiMacDropReason reason, Ptr<const WifiMpdu> mpdu);
 
+    Ptr<YansWifiChannel> m_channel;   //!< The medium.
+    Ptr<GateLossModel> m_gate;        //!< The last of its losses.
+    bool m_up{true};                  //!< Signals pass.
     std::vector<Ptr<WifiMac>> m_macs; //!< All on the channel.
     LinkCounters m_counters;          //!< What happened.
 };

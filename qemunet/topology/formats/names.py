@@ -10,6 +10,10 @@ from qemunet.topology.registry import TYPE_NAMES
 _LONGEST = 32
 _RIGHT = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{_LONGEST - 1}}}")
 _WRONG = re.compile(r"[^A-Za-z0-9_-]+")
+# Letters that have no accent to take off.
+_SPELT = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "ı": "i"}
+)
 
 
 class Names:
@@ -37,7 +41,7 @@ def mended(text: str) -> str:
     """Return the nearest name to a text: ``New York`` is ``New-York``, ``0`` is ``n0``."""
     if _RIGHT.fullmatch(text):
         return text
-    letters = unicodedata.normalize("NFKD", text[: 8 * _LONGEST]).encode("ascii", "ignore").decode()
+    letters = unicodedata.normalize("NFKD", text[: 8 * _LONGEST].translate(_SPELT)).encode("ascii", "ignore").decode()
     name = _WRONG.sub("-", letters).strip("-_")
     if not name[:1].isalpha():
         name = f"n{name}"
