@@ -16,8 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = [
-    "Abilene",
     "Aarnet",
+    "Abilene",
     "Agis",
     "Arpanet19728",
     "Belnet2010",
@@ -30,14 +30,15 @@ NETWORKS = [
     "Compuserve",
     "Darkstrand",
     "EliBackbone",
-    "Garr201109",
+    "Iij",
     "Geant2012",
     "Getnet",
+    "Heanet",
     "Internode",
+    "Janetbackbone",
     "Noel",
-    "Sinet",
-    "Uninet",
 ]
+"""Of up to 40 nodes."""
 TRIES = 3
 """Runs of a network of which one must be faithful: a machine busy with other things may spoil one."""
 
