@@ -121,6 +121,28 @@ def test_a_node_answers_ipv6_from_time_0(tmp_path: Path, link: str) -> None:
     trio.run(main)
 
 
+@pytest.mark.parametrize("option", [b"", b"\x02\x01"])
+def test_an_advertisement_without_the_link_address_is_an_answer(tmp_path: Path, option: bytes) -> None:
+    """Linux leaves it out where it is asked by unicast; ns-3 alone would ask again, and then drop what waits."""
+    text = "option ipv6=fd00::/48\nnode a container\nnode r router\nnode b container\nchain a r b csma"
+
+    async def main() -> None:
+        async with network(text, tmp_path) as (_, cards, plan):
+            a, b = cards["a"], cards["b"]
+            r = packets.mac_bytes(plan.links[0].ends[1].mac)
+            await a.send(r, packets.IPV6, packets.ping6("fd00::1", "fd00:0:0:1::2"))
+            while (asked := await b.receive(packets.IPV6))[54] != 135:
+                pass
+            router = str(IPv6Address(asked[22:38]))
+            told = b"\x88\0\0\0\x60\0\0\0" + IPv6Address(b.address(6)).packed + option + (b.mac if option else b"")
+            await b.send(asked[6:12], packets.IPV6, packets.icmp6(b.address(6), router, told))
+            with trio.fail_after(5):
+                while (await b.receive(packets.IPV6))[54] != 128:
+                    pass
+
+    trio.run(main)
+
+
 @pytest.mark.parametrize("link", LINKS)
 def test_routers_forward_and_count_hops(tmp_path: Path, link: str) -> None:
     text = f"option routing=static\nnode a container\nnode r[1-3] router\nnode h host\nchain a r[1-3] h {link}"

@@ -8,9 +8,11 @@
 #include "ns3/arp-l3-protocol.h"
 #include "ns3/log.h"
 #include "ns3/loopback-net-device.h"
+#include "ns3/mac48-address.h"
 #include "ns3/packet.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 namespace ns3::qemunet
@@ -35,6 +37,52 @@ uint32_t
 Number(const uint8_t* bytes)
 {
     return static_cast<uint32_t>(bytes[0] << 8 | bytes[1]);
+}
+
+/** What a neighbour advertisement has before its options, and the option for its link address. */
+constexpr uint32_t ADVERTISEMENT_BYTES = 24;
+constexpr uint32_t LINK_OPTION_BYTES = 8;
+
+/** @returns True for a neighbour advertisement without options. */
+bool
+IsBareAdvertisement(const uint8_t* bytes, uint32_t size)
+{
+    return size >= IPV6_BYTES + ADVERTISEMENT_BYTES && bytes[6] == ICMPV6 &&
+           Number(bytes + 4) == ADVERTISEMENT_BYTES && bytes[IPV6_BYTES] == 136;
+}
+
+/**
+ * ns-3 does not take an advertisement without its sender's link address for an answer. Linux leaves
+ * it out where it was asked by unicast, that is when ns-3 looks whether a neighbour is still there.
+ *
+ * @param bytes Such an advertisement.
+ * @param sender Who sent the frame.
+ * @returns It with the address.
+ */
+Ptr<Packet>
+CompleteAdvertisement(const uint8_t* bytes, Mac48Address sender)
+{
+    constexpr uint32_t LENGTH = ADVERTISEMENT_BYTES + LINK_OPTION_BYTES;
+    std::array<uint8_t, IPV6_BYTES + LENGTH> whole{};
+    std::copy(bytes, bytes + IPV6_BYTES + ADVERTISEMENT_BYTES, whole.begin());
+    whole[5] = LENGTH;
+    uint8_t* message = whole.data() + IPV6_BYTES;
+    message[ADVERTISEMENT_BYTES] = 2; // target link-layer address
+    message[ADVERTISEMENT_BYTES + 1] = 1;
+    sender.CopyTo(message + ADVERTISEMENT_BYTES + 2);
+    message[2] = message[3] = 0;
+    uint32_t sum = LENGTH + ICMPV6;
+    for (uint32_t at = 8; at < whole.size(); at += 2)
+    {
+        sum += Number(whole.data() + at);
+    }
+    while (sum >> 16)
+    {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    message[2] = static_cast<uint8_t>(~sum >> 8 & 0xff);
+    message[3] = static_cast<uint8_t>(~sum & 0xff);
+    return Create<Packet>(whole.data(), static_cast<uint32_t>(whole.size()));
 }
 
 } // namespace
@@ -96,6 +144,11 @@ StackGuard::Receive(Ptr<NetDevice> device,
         NS_LOG_WARN("node " << device->GetNode()->GetId() << " drops a malformed packet of type "
                             << protocol);
         return;
+    }
+    if (protocol == Ipv6L3Protocol::PROT_NUMBER && IsBareAdvertisement(bytes.data(), size) &&
+        Mac48Address::IsMatchingType(from))
+    {
+        packet = CompleteAdvertisement(bytes.data(), Mac48Address::ConvertFrom(from));
     }
     m_next->Receive(device, packet, protocol, from, to, type);
 }

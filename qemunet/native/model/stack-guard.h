@@ -20,7 +20,8 @@ namespace ns3::qemunet
  * packets for its own, made by its own serializers, but guests can send anything.
  *
  * Headers must be whole and their lengths must agree. Those above IP are looked at only where the
- * node itself would read them: a router passes on what it does not understand.
+ * node itself would read them: a router passes on what it does not understand. Neighbour
+ * advertisements that leave the link address out get it from their frame.
  */
 class StackGuard : public SimpleRefCount<StackGuard>
 {
