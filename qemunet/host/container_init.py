@@ -41,6 +41,7 @@ _ENVIRONMENT = {
 _READY = b"qemunet-ready\n"
 _RETRY_S = 0.1
 _OOM_SCORE = "500"
+USUAL_DESCRIPTORS = 1024
 _LIMITS = {
     resource.RLIMIT_NPROC: MOST_PROCESSES,
     # 1 and not 0: the kernel then hands no core to a collector, which would be the host's.
@@ -147,6 +148,9 @@ def _limit() -> None:
         _, hard = resource.getrlimit(limit)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (bound, bound))
+    # The Run has raised its own: programs in here get what programs usually get, and may raise theirs.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(USUAL_DESCRIPTORS, hard), hard))
     # If memory runs out, it is not the host's processes that are to go.
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as setting:
         setting.write(_OOM_SCORE)

@@ -7,6 +7,7 @@ signal handler, no path and no parent-death signal is involved.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -335,6 +336,7 @@ async def open_run_init(*, label: str, needs_network: HostPlan | None = None) ->
             os.close(os.open(TUN_DEVICE, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
             raise remedies.tun_error(error.errno or 0) from error
+    _raise_descriptor_limit()
     begun = time.monotonic()
     init = await _launch(label)
     try:
@@ -343,6 +345,15 @@ async def open_run_init(*, label: str, needs_network: HostPlan | None = None) ->
         yield init
     finally:
         await init.close()
+
+
+def _raise_descriptor_limit() -> None:
+    """Let this process and those of the Run have as many descriptors as they may: each guest takes some ten.
+
+    The usual 1024 is there for programs that use select().
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _launch(label: str) -> RunInit:
