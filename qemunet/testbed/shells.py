@@ -94,7 +94,8 @@ class _Terminals:
 _MACHINE_TERMINALS = _Terminals(
     path=lambda index: f"/dev/hvc{index}",
     channel=channel_device,
-    starting=lambda path: f"setsid /etc/console {path.removeprefix('/dev/')} </dev/null >/dev/null 2>&1 &",
+    # It goes into the background by itself: what a shell puts there ignores ^C and ^\\, and so would all in it.
+    starting=lambda path: f"exec setsid /etc/console {path.removeprefix('/dev/')} </dev/null >/dev/null 2>&1",
 )
 _CONTAINER_TERMINALS = _Terminals(
     path=lambda index: f"/dev/pts/{index}",

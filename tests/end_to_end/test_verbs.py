@@ -68,6 +68,8 @@ async def experiment(bed):
             terminal = "cut -d' ' -f7 /proc/self/stat"
             assert await second.succeed(terminal) != await third.succeed(terminal)
             await third.succeed("touch /tmp/go")
+        for signal in ("INT", "QUIT", "TERM"):  # What is ignored where a shell starts cannot be trapped.
+            assert await second.succeed(f"trap 'echo {signal}' {signal}; kill -{signal} $$") == f"{signal}\n"
     async with a.open() as again:
         return {"said": await again.succeed("printf 'x\\\\r\\\\ny'")}
 """
