@@ -23,6 +23,8 @@ from qemunet.guest.watch import Hit, Watch
 
 #: What a terminal without flow control is given before it has said that it has read it, in bytes.
 _PACE_BYTES = 16 * 1024
+#: What is typed is long, in bytes.
+_LONG_BYTES = 8 * 1024
 #: An image of ours that has not said that its shells start is greeted all the same, times the patience.
 _START_S = 5.0
 #: A shell whose session has ended may be there for another moment.
@@ -241,12 +243,14 @@ class Shell:
         self._daemons += daemon
         mended = False
         for attempt in range(4):
-            if self._deaf:
-                await self._mend()
             nonces = framing.Nonces()
             lines = framing.delivery(nonces, text, cwd=cwd, env=env or {}, stdin=stdin or b"", daemon=daemon)
             if daemon:
                 lines.append(f"q_b {nonces.begin} {nonces.end} {self._daemons} ".encode())
+            # A short text shows by itself that a command has left its terminal with an echo. A long one would take
+            # minutes on a virtual console, which prints sixteen bytes at a time.
+            if self._deaf or sum(map(len, lines)) > _LONG_BYTES:
+                await self._mend()
             last = await self._type(lines)
             watch = self._watch(nonces, output)
             self.console.write(last)

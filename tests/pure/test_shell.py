@@ -221,6 +221,15 @@ def test_long_output(on_shell: Callable[[Body], None], tmp_path: Path) -> None:
     on_shell(body)
 
 
+def test_long_text_is_not_typed_at_a_terminal_that_echoes(on_shell: Callable[[Body], None]) -> None:
+    async def body(terminal: Terminal) -> None:
+        await terminal.run("stty echo </dev/tty")
+        assert (await terminal.run("printf %s '" + "never echoed " * 5_000 + "' | wc -c")).output.strip() == b"65000"
+        assert terminal.console.log.read_bytes().count(b"never echoed") < 10
+
+    on_shell(body)
+
+
 def test_imitated_marks_are_output(on_shell: Callable[[Body], None]) -> None:
     imitation = b"\x1eq0123456789abcdef 0\n\x1eq\x1e\x1eq0\x1eq0123456789abcdef \n$ # \x1b[6n\nqemunet-ready\n\x1eq"
 
