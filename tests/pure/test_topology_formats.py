@@ -152,6 +152,15 @@ def test_a_graph_that_networkx_wrote_as_json(edges: str, tmp_path: Path) -> None
     check_foreign(tmp_path / "net.json")
 
 
+def test_ids_that_are_tuples_have_the_same_names_in_both_formats(tmp_path: Path) -> None:
+    grid = networkx.grid_2d_graph(2, 3)
+    networkx.write_graphml(grid, tmp_path / "net.graphml")
+    from_graphml = read_topology(tmp_path / "net.graphml")
+    from_json = parse_topology(json.dumps(networkx.node_link_data(grid, edges="edges")), name="net.json")
+    assert from_json == from_graphml
+    assert list(from_json.nodes)[-1] == "n1-2"
+
+
 def test_networkx_reads_what_is_written(tmp_path: Path) -> None:
     topology = parse_topology("node n[1-3] qemu cpus=2\nchain n[1-3] delay=3ms\nlink n1 n2\nlan l csma n[1-3]")
     for file in (tmp_path / "net.graphml", tmp_path / "net.json"):
