@@ -233,6 +233,15 @@ def test_a_program_makes_a_topology(tmp_path: Path) -> None:
         read_topology(file, parameters={"cuont": "5"})
 
 
+def test_what_a_program_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(f'print("loading")\n{PROGRAM}'.replace("    return", '    print("making")\n    return', 1))
+    read_topology(file)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "loading\nmaking\n"
+
+
 def test_what_a_program_makes_by_hand_is_completed_and_checked(tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     file.write_text(
