@@ -161,6 +161,19 @@ def test_ids_that_are_tuples_have_the_same_names_in_both_formats(tmp_path: Path)
     assert list(from_json.nodes)[-1] == "n1-2"
 
 
+@pytest.mark.parametrize("suffix", ["json", "graphml"])
+def test_the_name_of_a_graph_is_no_option(suffix: str, tmp_path: Path) -> None:
+    graph = networkx.Graph(name="Zachary's Karate Club")
+    graph.add_edge("a", "b")
+    networkx.set_node_attributes(graph, "host", "type")
+    file = tmp_path / f"net.{suffix}"
+    if suffix == "json":
+        file.write_text(json.dumps(networkx.node_link_data(graph)))
+    else:
+        networkx.write_graphml(graph, file)
+    assert read_topology(file) == parse_topology("node a b host\nlink a b")
+
+
 def test_networkx_reads_what_is_written(tmp_path: Path) -> None:
     topology = parse_topology("node n[1-3] qemu cpus=2\nchain n[1-3] delay=3ms\nlink n1 n2\nlan l csma n[1-3]")
     for file in (tmp_path / "net.graphml", tmp_path / "net.json"):
