@@ -21,6 +21,7 @@ _LARGEST = (1 << 63) - 1
 
 # Digits are bounded so that a hostile number costs no more than a sane one.
 _NUMBER = r"[0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30}"
+_SHARE = re.compile(rf"((?:{_NUMBER})(?:[eE][-+]?[0-9]{{1,2}})?)(%?)")  # programs write small numbers as 1e-05
 _QUANTITY = re.compile(rf"({_NUMBER})([A-Za-zµ%/]*)")
 
 
@@ -44,8 +45,8 @@ def parse_size_bytes(text: str) -> int:
 
 def parse_share(text: str) -> float:
     """Return the share that ``text`` (``0.1%`` or ``0.001``) says, 0 to 1."""
-    match = _QUANTITY.fullmatch(text)
-    if match is None or match[2] not in ("", "%"):
+    match = _SHARE.fullmatch(text)
+    if match is None:
         raise ValueError("not a share; write a percentage such as 0.1% or a number from 0 to 1")
     share = Fraction(match[1]) / (100 if match[2] else 1)
     if share > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -49,7 +50,9 @@ def draw_topology(topology: Topology, target: str | Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         seen = f"{path.suffix!r} is no suffix of a picture" if path.suffix else "the file has no suffix"
         raise InputError(f"{path}: {seen}; write .svg or .png")
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        # matplotlib tells of its own files where a label has characters that the font has not.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         figure = _Picture(topology).figure
         try:
             metadata = {"Date": None} if path.suffix.lower() == ".svg" else None

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Literal
 
 from qemunet.topology import Link
+from qemunet.topology.keys import split_directions
 
 Pattern = Literal["-"] | tuple[float, tuple[float, ...]]
 
@@ -81,7 +82,12 @@ def link_label(link: Link) -> str:
 
 
 def _short(value: str) -> str:
-    """Return a value with distributions cut to their kind and mean."""
+    """Return a value with distributions cut to their kind and mean, in each direction where they differ."""
+    parts = [_short_direction(part) for part in split_directions(value)]
+    return parts[0] if len(set(parts)) == 1 else "/".join(parts)
+
+
+def _short_direction(value: str) -> str:
     name, bracket, rest = value.partition("(")
     if not bracket:
         return value

@@ -147,7 +147,7 @@ class Simulation:
     ) -> int:
         """Change a link at a simulation time (None: as soon as possible); returns that time when it is done.
 
-        A wifi can go up and down only.
+        A p2p or wifi can go up and down only.
 
         Args:
             link: Its name.

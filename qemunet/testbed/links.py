@@ -23,6 +23,7 @@ from qemunet.topology.registry import keys_of
 _CHANGEABLE = {
     "wire": ("rate", "delay", "jitter", "loss", "duplicate", "reorder", "queue"),
     "csma": ("delay", "loss"),
+    "p2p": (),
     "wifi": (),
 }
 """What can change while it runs, of those that can be taken down."""
@@ -138,8 +139,8 @@ class Link:
     async def down(self) -> None:
         """Pull the cable: from one instant on, every frame is lost, also those on their way.
 
-        Guests are not told: their interfaces stay up. The devices of ns-3 nodes are. On csma frames are still sent,
-        and lost at each receiver. On wifi nobody hears anything: what was tried in vain is dropped as ``down``.
+        Guests are not told: their interfaces stay up. The devices of ns-3 nodes are. On csma and p2p frames are still
+        sent, and lost at each receiver. On wifi nobody hears anything: what was tried in vain is dropped as ``down``.
         """
         await self._change("link-down", up=False)
 

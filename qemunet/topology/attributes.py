@@ -61,7 +61,8 @@ def _problem(types: tuple[str, ...], name: str, text: str) -> str:
     if len(types) == 1:
         ns3_types.find_attribute(types[0], name)
     known = {attribute: None for one in types for attribute in ns3_types.attributes_of(one)}
-    return f"none of {', '.join(types)} has an attribute {shown(name)}{did_you_mean(name, known)}"
+    near = did_you_mean(name, known)
+    return f"none of {', '.join(types)} has an attribute {shown(name)}{near}{ns3_types.listed(known, who='they have')}"
 
 
 def attribute_problems(topology: Topology) -> Iterator[tuple[Place, str]]:

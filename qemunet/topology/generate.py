@@ -20,6 +20,7 @@ from qemunet.topology.parameters import NAME
 from qemunet.topology.problems import did_you_mean, shown
 
 _COMMON = {"kind": KIND, "image": "", "link": LINK, "routing": ROUTING, "rate": "100Mbps", "delay": "1ms"}
+_WIFI_RATE = "54Mbps"
 _WIDTH = 9
 
 Body = Iterator[str]
@@ -177,6 +178,8 @@ def generate(shape: str, numbers: Sequence[int], *, parameters: Mapping[str, str
             raise TopologyError([f"parameter {shown(name)} is not declared by a {shape}{hint}"])
         assert NAME.fullmatch(name)
         declared[name] = text
+    if declared["link"] == "wifi" and "rate" not in (parameters or {}):
+        declared["rate"] = _WIFI_RATE  # the usual one is none of Wi-Fi's
     command = f"qemunet generate {shape} {' '.join(map(str, numbers))}"
     lines = [f"# {row.doc.format(*numbers)}: {command}", ""]
     lines += [f"param   {name:<{_WIDTH}} = {_value(text)}" for name, text in declared.items()]

@@ -33,7 +33,7 @@ class NotAvailableError(ValueError):
 
 def directions(text: str, parse: Callable[[str], T]) -> tuple[T, T]:
     """Read ``A/B`` (first to second end / back), or one value for both directions."""
-    parts = _split_directions(text)
+    parts = split_directions(text)
     if len(parts) > 2:
         raise ValueError("has more than two directions; write A/B: first to second end / back")
     values = []
@@ -47,8 +47,8 @@ def directions(text: str, parse: Callable[[str], T]) -> tuple[T, T]:
     return values[0], values[-1]
 
 
-def _split_directions(text: str) -> list[str]:
-    """Split at each ``/`` outside brackets."""
+def split_directions(text: str) -> list[str]:
+    """Split ``A/B`` at each ``/`` outside brackets."""
     parts, depth = [""], 0
     for character in text:
         depth += (character == "(") - (character == ")")
@@ -93,7 +93,7 @@ def one_mtu(text: str) -> int:
 
 
 def _undirected(text: str, parse: Callable[[str], T]) -> T:
-    if len(_split_directions(text)) > 1:
+    if len(split_directions(text)) > 1:
         raise ValueError("has two directions, but the channel is shared by all ends; write one value")
     return parse(text)
 

@@ -13,7 +13,15 @@ from qemunet.topology.nodes import Defaults, Nodes, is_available, why_unusable
 from qemunet.topology.problems import Place, Problems, did_you_mean, shown
 from qemunet.topology.ranges import expand_ranges
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, TYPE_NAMES, keys_of
-from qemunet.topology.statements import Value, WrittenEnd, check_keys, first_broken, read_end, split_pairs
+from qemunet.topology.statements import (
+    Value,
+    WrittenEnd,
+    check_keys,
+    check_unknown,
+    first_broken,
+    read_end,
+    split_pairs,
+)
 
 MOST_LINKS = 100_000
 """Links and lans that a topology may have."""
@@ -88,6 +96,7 @@ class Links:
         keyword = statement[0]
         positional, values = split_pairs(statement[1:], self._problems)
         if first_broken(positional):
+            check_unknown(values, keys_of("link"), "any link", self._problems)
             return
         if keyword.text == "lan":
             self._read_lan(keyword, positional, values)
@@ -192,6 +201,8 @@ class Links:
             hint = did_you_mean(type_name, LINK_TYPES) or f"; types are {', '.join(LINK_TYPES)}"
             if type_name in NODE_TYPES:
                 hint = f", it is a type of node; types of link are {', '.join(LINK_TYPES)}"
+            else:
+                check_unknown(values, keys_of("link"), "any link", self._problems)
             self._problems.add(word.place, f"{shown(type_name)} is no type of link{hint}")
             return None
         if word and (why_not := why_unusable(type_name)):

@@ -12,7 +12,15 @@ from qemunet.topology.model import Node
 from qemunet.topology.problems import Problems, did_you_mean, shown
 from qemunet.topology.ranges import RangeTooLargeError, expand_ranges, range_lengths
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES, OPTIONS, TYPE_NAMES, Keys, keys_of
-from qemunet.topology.statements import Value, Values, check_keys, check_value, first_broken, split_pairs
+from qemunet.topology.statements import (
+    Value,
+    Values,
+    check_keys,
+    check_unknown,
+    check_value,
+    first_broken,
+    split_pairs,
+)
 
 MOST_NODES = 100_000
 """Nodes that a topology may have."""
@@ -43,6 +51,7 @@ class Defaults:
         if what.text not in known:
             near = did_you_mean(what.text, known)
             self._problems.add(what.place, f"{shown(what.text)} is no type of node or link{near}")
+            check_unknown(values, {**keys_of("node"), **keys_of("link")}, "any type", self._problems)
         elif why_not := why_unusable(what.text):
             self._problems.add(what.place, why_not)
         elif not is_available(what.text):
@@ -128,10 +137,13 @@ class Nodes:
             only = positional[0]
             missing = "name" if only.text in NODE_TYPES else f"type; types are {', '.join(NODE_TYPES)}"
             self._problems.add(only.place, f"node {shown(only.text)} has no {missing}")
+            check_unknown(values, keys_of("node"), "any node", self._problems)
             self._spoil(positional)
             return
         *names, type_word = positional
         if type_word.broken or not self._check_type(type_word):
+            if type_word.broken or type_word.text not in TYPE_NAMES:
+                check_unknown(values, keys_of("node"), "any node", self._problems)
             self._spoil(names)
             return
         right = check_keys(values, keys_of(type_word.text), f"type {type_word.text}", self._problems)

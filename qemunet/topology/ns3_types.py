@@ -177,19 +177,20 @@ def find_attribute(type_name: str, name: str, *, default: bool = False) -> Attri
     else:
         problem = f"{type_name} has no attribute {shown(name)}"
     near = did_you_mean(name, usable) if name not in attributes else ""
-    return _refuse(f"{problem}{near}{_listed(usable)}")
+    return _refuse(f"{problem}{near}{listed(usable)}")
 
 
 def _refuse(message: str) -> Attribute:
     raise ValueError(message)
 
 
-def _listed(names: Mapping[str, object]) -> str:
+def listed(names: Mapping[str, object], *, who: str = "it has") -> str:
+    """Say which names there are, as the end of a message."""
     if not names:
-        return "; it has none that can be set"
-    listed = list(names)
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return f"; it has {', '.join(listed[:_SHOWN])}{more}"
+        return f"; {who} none that can be set"
+    every = list(names)
+    more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return f"; {who} {', '.join(every[:_SHOWN])}{more}"
 
 
 def split_default(text: str) -> tuple[str, str]:

@@ -99,6 +99,11 @@ def check_keys(values: Values, known: Keys, what: str, problems: Problems) -> di
     return right
 
 
+def check_unknown(values: Values, known: Keys, what: str, problems: Problems) -> None:
+    """Report the keys and values that are wrong whatever type was meant, where the type itself is unknown."""
+    check_keys({name: value for name, value in values.items() if "." not in name}, known, what, problems)
+
+
 def _where_attributes(name: str) -> str:
     """Say where an attribute that stands in the wrong statement belongs."""
     if name.startswith("ns3::"):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from qemunet.errors import SimulationError
 from qemunet.plan import make_plan
-from qemunet.plan.model import InterfacePlan, SimulationPlan
+from qemunet.plan.model import Impairments, InterfacePlan, SimulationPlan
 from qemunet.simulation.client import ExtendScript, Simulation
 from qemunet.topology import parse_topology
 from tests.ns3 import packets
@@ -306,6 +307,31 @@ class TestPointToPoint:
                 lost = 3 - len(await a.port.receive_all())
                 _, back = (await simulation.counters()).links["a-b"]
                 assert (back.sent_frames, back.dropped_loss) == (3, lost)
+
+        trio.run(main)
+
+    def test_it_goes_down_and_up(self, tmp_path: Path) -> None:
+        text = "node a container\nnode b container\nlink a b p2p loss=0/100%"
+        packet = packets.ipv4("10.0.0.1", "10.0.0.2", 17, b"x")
+
+        async def main() -> None:
+            async with network(text, tmp_path) as (simulation, cards, _plan):
+                a, b = cards["a"], cards["b"]
+                await simulation.set_link("a-b", up=False)
+                await simulation.set_link("a-b", up=False)
+                await a.send(b.mac, packets.IPV4, packet)
+                await b.send(a.mac, packets.IPV4, packet)
+                while any(way.dropped_down < 1 for way in (await simulation.counters()).links["a-b"]):
+                    await trio.lowlevel.checkpoint()
+                await simulation.set_link("a-b", up=True)
+                await a.send(b.mac, packets.IPV4, packet)
+                await b.send(a.mac, packets.IPV4, packet)
+                assert len(await b.port.receive_all()) == 1
+                there, back = (await simulation.counters()).links["a-b"]
+                assert (there.sent_frames, there.delivered_frames, there.dropped_down) == (2, 1, 1)
+                assert (back.sent_frames, back.dropped_down, back.dropped_loss) == (2, 1, 1)
+                with pytest.raises(SimulationError, match="only wire and csma can be changed"):
+                    await simulation.set_link("a-b", (Impairments(), None))
 
         trio.run(main)
 

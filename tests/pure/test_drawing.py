@@ -12,6 +12,7 @@ import pytest
 
 from qemunet.drawing import draw_topology
 from qemunet.drawing.layout import place_all
+from qemunet.drawing.style import link_label
 from qemunet.errors import InputError
 from qemunet.topology import Node, Topology, parse_topology, read_topology
 from qemunet.topology.generate import generate
@@ -58,6 +59,26 @@ def test_all_that_there_is_stands_in_the_picture(tmp_path: Path) -> None:
         assert any(word in text for text in words), word
     assert "The gateway" in " ".join(words)
     assert "$the" in " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("delay", "words"),
+    [
+        ("normal(mean=12.6ms, p99=26.1ms, min=1ms)/5ms", "normal(12.6ms)/5ms"),
+        ("5ms/normal(mean=3ms, std=1ms)", "5ms/normal(3ms)"),
+        ("normal(mean=3ms,std=1ms)/normal(mean=4ms,std=1ms)", "normal(3ms)/normal(4ms)"),
+        ("mixture(1:1ms, 1:uniform(1ms, 2ms))", "mixture(…)"),
+        ("20ms/20ms", "20ms"),
+    ],
+)
+def test_each_direction_of_a_delay_stands_at_its_link(delay: str, words: str) -> None:
+    topology = parse_topology(f"node a host\nnode b host\nlink a b delay='{delay}'")
+    assert link_label(topology.links["a-b"]) == words
+
+
+@pytest.mark.filterwarnings("error")
+def test_characters_that_the_font_has_not(tmp_path: Path) -> None:
+    draw_topology(parse_topology("node a host label=日本"), tmp_path / "net.png")
 
 
 def test_the_same_topology_gives_the_same_file(tmp_path: Path) -> None:

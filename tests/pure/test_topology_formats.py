@@ -152,6 +152,28 @@ def test_a_graph_that_networkx_wrote_as_json(edges: str, tmp_path: Path) -> None
     check_foreign(tmp_path / "net.json")
 
 
+def test_ids_that_are_tuples_have_the_same_names_in_both_formats(tmp_path: Path) -> None:
+    grid = networkx.grid_2d_graph(2, 3)
+    networkx.write_graphml(grid, tmp_path / "net.graphml")
+    from_graphml = read_topology(tmp_path / "net.graphml")
+    from_json = parse_topology(json.dumps(networkx.node_link_data(grid, edges="edges")), name="net.json")
+    assert from_json == from_graphml
+    assert list(from_json.nodes)[-1] == "n1-2"
+
+
+@pytest.mark.parametrize("suffix", ["json", "graphml"])
+def test_the_name_of_a_graph_is_no_option(suffix: str, tmp_path: Path) -> None:
+    graph = networkx.Graph(name="Zachary's Karate Club")
+    graph.add_edge("a", "b")
+    networkx.set_node_attributes(graph, "host", "type")
+    file = tmp_path / f"net.{suffix}"
+    if suffix == "json":
+        file.write_text(json.dumps(networkx.node_link_data(graph)))
+    else:
+        networkx.write_graphml(graph, file)
+    assert read_topology(file) == parse_topology("node a b host\nlink a b")
+
+
 def test_networkx_reads_what_is_written(tmp_path: Path) -> None:
     topology = parse_topology("node n[1-3] qemu cpus=2\nchain n[1-3] delay=3ms\nlink n1 n2\nlan l csma n[1-3]")
     for file in (tmp_path / "net.graphml", tmp_path / "net.json"):
@@ -222,6 +244,15 @@ def test_a_program_makes_a_topology(tmp_path: Path) -> None:
     assert topology.text == PROGRAM
     with pytest.raises(TopologyError, match="'cuont' is not declared"):
         read_topology(file, parameters={"cuont": "5"})
+
+
+def test_what_a_program_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(f'print("loading")\n{PROGRAM}'.replace("    return", '    print("making")\n    return', 1))
+    read_topology(file)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "loading\nmaking\n"
 
 
 def test_what_a_program_makes_by_hand_is_completed_and_checked(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import networkx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qemunet.errors import TopologyError
+from qemunet.plan import make_plan
 from qemunet.topology import Topology, parse_topology
 from qemunet.topology.generate import SHAPES, generate
 
@@ -99,6 +102,13 @@ def test_usual_parameters(shape: str) -> None:
 def test_numbers_that_make_no_shape(shape: str, numbers: list[int], says: str) -> None:
     with pytest.raises(TopologyError, match=says):
         generate(shape, numbers)
+
+
+def test_every_link_type_can_be_planned_as_generated() -> None:
+    for link, rate in (("wire", "100Mbps"), ("csma", "100Mbps"), ("p2p", "100Mbps"), ("wifi", "54Mbps")):
+        topology = parse_topology(generate("chain", [3], parameters={"link": link}))
+        assert {found.attributes["rate"] for found in topology.links.values()} == {rate}
+        make_plan(topology, seed=1, source_directory=Path())
 
 
 def test_parameters_that_a_shape_does_not_have() -> None:

@@ -50,6 +50,39 @@ link   client:eth7 r2 csma jitter=1ms
         assert says in line
 
 
+def test_keys_are_checked_beside_a_type_that_there_is_not() -> None:
+    text = """\
+default qemuu memroy=1MiB dealy=1ms loss=200%
+node a qemuu memroy=128MiB cpus=0 mobility.X=1
+node b ${x} memory=5
+node c
+node d host
+link c d wirre dealy=5ms rate=10Mbps device.X=1
+link ${x} d loss=200%
+"""
+    expected = [
+        ("net.txt:1:9", "did you mean 'qemu'?"),
+        ("net.txt:1:15", "did you mean 'memory'?"),
+        ("net.txt:1:27", "did you mean 'delay'?"),
+        ("net.txt:1:37", "0% to 100%"),
+        ("net.txt:2:8", "did you mean 'qemu'?"),
+        ("net.txt:2:14", "did you mean 'memory'?"),
+        ("net.txt:2:28", "from 1 to 255"),
+        ("net.txt:3:8", "parameter 'x' is not declared"),
+        ("net.txt:3:13", "such as 128MiB"),
+        ("net.txt:4:6", "has no type"),
+        ("net.txt:6:10", "did you mean 'wire'?"),
+        ("net.txt:6:16", "did you mean 'delay'?"),
+        ("net.txt:7:6", "parameter 'x' is not declared"),
+        ("net.txt:7:13", "0% to 100%"),
+    ]
+    found = problems(text)
+    assert len(found) == len(expected), found
+    for line, (place, says) in zip(found, expected, strict=True):
+        assert line.startswith(place + ": ")
+        assert says in line
+
+
 @pytest.mark.parametrize(
     ("text", "place", "says"),
     [

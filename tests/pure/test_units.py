@@ -28,6 +28,9 @@ from qemunet import units
         (units.parse_share, "0.1%", 0.001),
         (units.parse_share, "1", 1.0),
         (units.parse_share, "0.25", 0.25),
+        (units.parse_share, "1e-05", 0.00001),
+        (units.parse_share, "2.5E-1", 0.25),
+        (units.parse_share, "1e-3%", 0.00001),
         (units.parse_share, "100%", 1.0),
     ],
 )
@@ -52,6 +55,8 @@ def test_read(parse: Callable[[str], float], text: str, value: float) -> None:
         (units.parse_size_bytes, "128MB", "unknown unit 'MB'"),
         (units.parse_size_bytes, "128mib", "did you mean 128MiB?"),
         (units.parse_share, "5", "for 5 percent write 5%"),
+        (units.parse_share, "1e3", "0 to 1 or 0% to 100%"),
+        (units.parse_share, "1e-999", "not a share"),
         (units.parse_share, "120%", "0 to 1 or 0% to 100%"),
         (units.parse_share, "-1%", "not a share"),
         (units.parse_share, "nan", "not a share"),

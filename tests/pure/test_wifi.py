@@ -112,6 +112,10 @@ def test_guests_behind_tapbridge_and_the_access_point_of_a_bridging_guest() -> N
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
+        (
+            "mac.Foo=1",
+            "none of ns3::AdhocWifiMac, ns3::StaWifiMac, ns3::ApWifiMac has an attribute 'Foo'; they have BE_",
+        ),
         ("standard=802.11g", "is none of the standards 80211a, 80211b, 80211g"),
         ("standard=80211m", "did you mean"),
         ("mode=infra", "must be adhoc or infrastructure; did you mean 'infrastructure'?"),

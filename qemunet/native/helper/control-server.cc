@@ -318,7 +318,7 @@ ControlServer::SetLink(const ControlMessage& message)
     }
     const Network::Link& link = m_network.GetLinks()[body.link];
     bool upOrDown = (body.changes & (CHANGE_THERE | CHANGE_BACK)) == 0;
-    if (!link.wire && !link.csma && !(link.medium && upOrDown))
+    if (!link.wire && !link.csma && !((link.medium || link.pointToPoint) && upOrDown))
     {
         Refuse(id, ControlError::UNSUPPORTED, "only wire and csma can be changed");
         return;

@@ -200,6 +200,10 @@ Network::SetUp(uint32_t link, bool up)
     {
         target.medium->SetUp(up);
     }
+    else if (target.pointToPoint)
+    {
+        target.pointToPoint->SetUp(up);
+    }
     else
     {
         target.watch->SetUp(up);

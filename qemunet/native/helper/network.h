@@ -209,7 +209,7 @@ class Network
     void SetCsma(uint32_t link, const Impairments& impairments);
 
     /**
-     * @param link Number of a wire or csma link.
+     * @param link Number of a link of ours.
      * @param up True if frames pass.
      */
     void SetUp(uint32_t link, bool up);

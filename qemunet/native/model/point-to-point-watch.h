@@ -6,6 +6,7 @@
 
 #include "counters.h"
 
+#include "ns3/error-model.h"
 #include "ns3/packet.h"
 #include "ns3/point-to-point-net-device.h"
 #include "ns3/ptr.h"
@@ -16,7 +17,7 @@ namespace ns3::qemunet
 {
 
 /** Counts what passes the two directions of a point-to-point channel, by the trace sources of its
- * devices. Bytes are of packets with the channel's own header of two. */
+ * devices, and takes it down. Bytes are of packets with the channel's own header of two. */
 class PointToPointWatch
 {
   public:
@@ -37,6 +38,14 @@ class PointToPointWatch
      */
     void CountForeign(uint32_t end);
 
+    /**
+     * Packets are sent and take their time also while it is down; each receiver loses and counts
+     * them.
+     *
+     * @param up False: no device receives anything.
+     */
+    void SetUp(bool up);
+
     /** Forget everything so far. */
     void Reset();
 
@@ -49,10 +58,13 @@ class PointToPointWatch
   private:
     static void CountSent(LinkCounters* counters, Ptr<const Packet> packet);
     static void CountQueueDrop(LinkCounters* counters, Ptr<const Packet> packet);
-    static void CountLoss(LinkCounters* counters, Ptr<const Packet> packet);
+    static void CountLoss(PointToPointWatch* watch, uint32_t direction, Ptr<const Packet> packet);
     static void CountDelivered(LinkCounters* counters, Ptr<const Packet> packet);
 
-    std::array<LinkCounters, 2> m_counters; //!< From end 0, from end 1.
+    std::array<LinkCounters, 2> m_counters;              //!< From end 0, from end 1.
+    std::array<Ptr<PointToPointNetDevice>, 2> m_devices; //!< By end.
+    std::array<Ptr<ErrorModel>, 2> m_errors;             //!< Of each device, while it is down.
+    bool m_up{true};                                     //!< Packets pass.
 };
 
 } // namespace ns3::qemunet

@@ -139,6 +139,8 @@ class _Maker:
     def statements(self) -> Iterator[Statement]:
         """Yield them, options first, then nodes, then links in their order."""
         for key, value in self._graph.attributes.items():
+            if key == "name":  # networkx's for the graph itself; a topology is called by its source
+                continue
             if self._strict or (key in OPTIONS and OPTIONS[key].parse is not None):
                 yield (Word("option", value.place), *self._pairs({key: value}, OPTIONS, "option"))
         if "routing" in self._parameters:

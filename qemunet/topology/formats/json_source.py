@@ -101,8 +101,20 @@ class _Reader:
 
     def _value(self, item: Tree, key: str, rule: str) -> Value | None:
         value = item.get(key) if isinstance(item, Mapping) else None
+        if isinstance(value, Sequence):
+            value = _of_tuple(value) or value
         if isinstance(value, Scalar) and not value.null:
             return Value(value.text, value.place, value.broken)
         seen = what_is(item) if not isinstance(item, Mapping) else f"no {key}" if value is None else what_is(value)
         self._problems.add((value or item).place, f"{seen} stands here; {rule}")
         return None
+
+
+def _of_tuple(value: Sequence) -> Scalar | None:
+    """Return as text what networkx writes as a list: an id that is a tuple, as those of its grids are."""
+    parts = [_of_tuple(item) if isinstance(item, Sequence) else item for item in value.items]
+    scalars = [part for part in parts if isinstance(part, Scalar) and not part.null]
+    if not scalars or len(scalars) != len(parts):
+        return None
+    text = f"({', '.join(scalar.text for scalar in scalars)})"
+    return Scalar(text, value.place, broken=any(scalar.broken for scalar in scalars))

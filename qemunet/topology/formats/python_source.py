@@ -6,6 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,7 +70,8 @@ def _function(path: Path, text: str) -> Callable[..., Any]:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the file is the user's own program
+        with redirect_stdout(sys.stderr):  # standard output carries the results of qemunet's verbs only
+            exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the file is the user's own program
     except SyntaxError as error:
         message = f"{path}:{error.lineno or 1}:{error.offset or 1}: {error.msg}"
         raise TopologyError([message], hint="mend the Python syntax") from error
@@ -102,7 +104,8 @@ def _takes_any(function: Callable[..., Any]) -> bool:
 
 def _call(function: Callable[..., Any], path: Path, parameters: Mapping[str, str]) -> Topology:
     try:
-        made = function(**parameters)
+        with redirect_stdout(sys.stderr):
+            made = function(**parameters)
     except TopologyError:
         raise
     except (Exception, SystemExit) as error:
