@@ -205,7 +205,7 @@ def fill(m: Maker) -> Case:
 
 def clean(m: Maker) -> Case:
     text = " ".join(f"{folder}/torture-full" for folder in m.traits.full)
-    return m.case("clean", f"rm {text} && echo {m.tag}", f"{m.tag}\n")
+    return m.case("clean", f"rm -f {text} && echo {m.tag}", f"{m.tag}\n")
 
 
 def kernel_says(m: Maker) -> Case:
