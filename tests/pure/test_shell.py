@@ -148,6 +148,18 @@ def test_surroundings(on_shell: Callable[[Body], None], tmp_path: Path) -> None:
     on_shell(body)
 
 
+def test_long_input(tmp_path: Path) -> None:
+    stdin = os.urandom(1_500_000)
+
+    async def main() -> None:
+        for shell in SHELLS:
+            async with open_terminal(shell, tmp_path, channel=True) as terminal:
+                terminal.shell.reply_s = 1.0  # Longer than this is only what is taken all the while.
+                assert (await terminal.run("cat", stdin=stdin)).output == stdin
+
+    trio.run(main)
+
+
 def test_no_trace_of_the_framing(on_shell: Callable[[Body], None]) -> None:
     async def body(terminal: Terminal) -> None:
         seen = (await terminal.run("env; set | grep -v BASH_EXECUTION; echo $-; trap; cat /proc/$$/cmdline")).output
