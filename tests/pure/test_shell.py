@@ -111,6 +111,10 @@ def test_any_text(on_shell: Callable[[Body], None]) -> None:
         ended = await terminal.run("echo (; echo")
         assert ended.exit_status == 2
         assert b"yntax error" in ended.output
+        for text in ("-x", "+x"):
+            ended = await terminal.run(text)
+            assert ended.exit_status == 127
+            assert text.encode() in ended.output
         for text in ("echo '", 'echo "', "echo `", "cat <<E"):
             await terminal.run(text)
             assert (await terminal.run("echo fine")).output == b"fine\n"
