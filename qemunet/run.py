@@ -272,7 +272,8 @@ class _Run:
             verdict, layer, code = "passed", None, EXIT_PASSED
         elif isinstance(error, (AssertionError, CommandFailed, CommandTimeout, RunTimeoutError)):
             verdict, layer, code = "failed", "task" if isinstance(error, QemunetError) else "experiment", EXIT_FAILED
-        elif self.from_experiment or isinstance(error, TaskError):
+        elif isinstance(error, TaskError) or (self.from_experiment and not isinstance(error, QemunetError)):
+            # What leaves a nursery of the experiment's own may still be the emulation's.
             return "error", None, "experiment", EXIT_FAILED
         elif isinstance(error, QemunetError):
             return "error", None, error.layer, _EXIT_BY_LAYER.get(error.layer, EXIT_EMULATION)

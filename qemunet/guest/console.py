@@ -144,13 +144,18 @@ class Console:
         """Host monotonic time at which the guest last said something, in ns; 0 if never."""
         return max(stream.read_ns for stream in self._streams)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of what was written the guest has not taken yet."""
+        return self._terminal.waiting_bytes()
+
     async def drained(self, limit_bytes: int = 0) -> None:
         """Wait until the guest has taken all that was written but ``limit_bytes``.
 
         Raises:
             ConsoleError, GuestExitedError: it never will.
         """
-        while self._terminal.waiting_bytes() > limit_bytes:
+        while self.waiting_bytes > limit_bytes:
             if self.ended is not None:
                 raise self.ended
             await self._flushed.wait()

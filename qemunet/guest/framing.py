@@ -53,6 +53,8 @@ TEXT_LIMIT_BYTES = 131_000
 CHANNEL_FD = 3
 #: Characters in a typed line; a terminal in canonical mode takes 4,095 bytes.
 _LINE_CHARACTERS = 3000
+#: So many lines are put together before they join the whole: what grows is copied each time that something is added.
+_LINES_TOGETHER = 64
 
 _PLAIN = re.compile(rb"[ -&(-~]*")
 _ESCAPED = re.compile(rb"[^ -&(-\[\]-~]")
@@ -137,7 +139,7 @@ q_0() {{
  *W*) q_1=${{q_v%% *}} IFS=:
   for q_2 in $PATH; do [ -f "$q_2/$q_1" ] && [ -x "$q_2/$q_1" ] && {{ IFS=' '; exec $q_v; }}; done; IFS=' ';;
  esac
- exec $q_s -c "$q_v$q_n" sh
+ exec $q_s -c -- "$q_v$q_n" sh
 }}
 q_r() {{ ( q_0 "$1" ); }}
 [ "$BASH_VERSION" ] && q_r() {{
@@ -159,7 +161,7 @@ q_a() {{
  [ "$q_u" ] && stty {modes} <&6
  q_f "$3" "$q_t"
 }}
-q_1() {{ printf '\036q%s\n' "$q_m" >&3; exec 2>&1 3>&-; eval "$q_e"; exec $q_s -c "$q_v$q_n" sh; }}
+q_1() {{ printf '\036q%s\n' "$q_m" >&3; exec 2>&1 3>&-; eval "$q_e"; exec $q_s -c -- "$q_v$q_n" sh; }}
 q_b() {{
  [ "$4" ] && {{ printf '\036q%s -\n' "$2" >&3; return; }}
  q_x=4; [ "$q_c" ] && q_x=3
@@ -323,8 +325,12 @@ def _assignments(variable: str, value: bytes, *, plain: bool) -> tuple[list[str]
         value = _ESCAPED.sub(lambda match: b"\\0%03o" % match[0][0], value)
     typed = value.decode("ascii")
     pieces = [typed[at : at + _LINE_CHARACTERS] for at in range(0, len(typed), _LINE_CHARACTERS)] or [""]
-    lines = [f"{variable}='{pieces[0]}'"]
-    lines += [f"{variable}=${variable}'{piece}'" for piece in pieces[1:]]
+    lines = []
+    for index, piece in enumerate(pieces):
+        part = variable if index < _LINES_TOGETHER else "q_1"
+        lines.append(f"{part}={f'${part}' if index % _LINES_TOGETHER else ''}'{piece}'")
+        if part != variable and (index % _LINES_TOGETHER == _LINES_TOGETHER - 1 or index == len(pieces) - 1):
+            lines.append(f"{variable}=${variable}$q_1")
     return lines, len(typed), escaped
 
 

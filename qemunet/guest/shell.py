@@ -281,6 +281,7 @@ class Shell:
 
     async def _armed(self, watch: Watch, *, patiently: bool) -> Hit | None:
         """The word that a command is armed, if it comes; without patience the terminal is looked after meanwhile."""
+        await self._taken(watch)
         if patiently or self._control is None:
             with trio.move_on_after(self.reply_s):
                 await watch.reached("armed", "died")
@@ -303,6 +304,14 @@ class Shell:
             async with control.lock:
                 await control.ready()
                 await control.ask(framing.mend_other(self._terminal))
+
+    async def _taken(self, watch: Watch) -> None:
+        """Wait until the terminal has taken what was typed; it may be as long as it likes while some is taken."""
+        before = -1
+        while (waiting := self.console.waiting_bytes) not in (0, before) and not watch.hits:
+            before = waiting
+            with trio.move_on_after(self.reply_s):
+                await self.console.drained()
 
     def _watch(self, nonces: framing.Nonces, output: Output | None) -> Watch:
         decoder = None if self.encoding is None else Decoder(self.encoding, nonces.end.encode())

@@ -10,7 +10,7 @@ import secrets
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import trio
@@ -64,6 +64,7 @@ _FINISH = _RECEIVE.replace("stty isig </dev/tty; ", "").replace("head -c {size} 
 _SEND = """\
 s={source}
 [ -e "$s" ] || {{ echo "$s: there is no such file" >&2; exit 1; }}
+[ ! -L "$s" ] || s=$(readlink -f "$s")
 tar -cf - -C "$(dirname "$s")" -- "$(basename "$s")"
 """
 
@@ -73,7 +74,7 @@ async def send(shell: Shell, source: Path, target: str, told: Told) -> None:
 
     Args:
         shell: Of a console that nobody else uses.
-        source: A file or folder; links in it stay links.
+        source: A file or folder, or a link to one; links in it stay links.
         target: Path in the guest; its folder is made if it is missing.
         told: Is told how far it is.
 
@@ -151,7 +152,7 @@ def _pack(source: Path, packed: IO[bytes]) -> str:
     resolved = source.resolve(strict=True)
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
         archive.add(resolved, arcname="q")
-    return resolved.name
+    return source.name if source.name not in ("", "..") else resolved.name
 
 
 async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
@@ -159,7 +160,7 @@ async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
 
     Args:
         shell: Of a console that nobody else uses.
-        source: Path in the guest.
+        source: Path in the guest, of a file or folder, or of a link to one; links in it stay links, wherever they lead.
         target: Path on the host; its folder is made if it is missing.
         told: Is told how far it is.
 
@@ -193,19 +194,27 @@ async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
                 exit_status=ended.exit_status,
             )
         try:
-            return await trio.to_thread.run_sync(_unpack, packed, target)
+            return await trio.to_thread.run_sync(_unpack, packed, PurePosixPath(source).name, target)
         except (OSError, tarfile.TarError) as error:
             raise GuestError(f"copy_from {shell.node}: {target} cannot be written: {error}", node=shell.node) from error
 
 
-def _unpack(packed: IO[bytes], target: Path) -> Path:
+def _inside(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
+    """A filter that keeps what a guest sends inside the folder: nothing through a link, and no devices."""
+    if not (member.issym() or member.isfifo()):
+        return tarfile.data_filter(member, path)
+    # A link does no harm wherever it leads, for nothing is unpacked through one that leads out of the folder.
+    return tarfile.tar_filter(member, path).replace(uid=os.getuid(), gid=os.getgid(), uname="", gname="", deep=False)
+
+
+def _unpack(packed: IO[bytes], name: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     into = target if target.is_dir() else target.parent
     with tarfile.open(fileobj=packed) as archive, tempfile.TemporaryDirectory(dir=into, prefix=".qemunet-") as work:
-        # The filter keeps what a guest sends inside the folder: no absolute paths, no links out of it, no devices.
-        archive.extractall(work, filter="data")
+        archive.extractall(work, filter=_inside)
         (entry,) = os.listdir(work)
-        written = target / entry if target.is_dir() else target
+        name = name if name not in ("", "..") else entry
+        written = target / name if target.is_dir() else target
         if written.is_dir():
             raise FileExistsError(17, "is there already", str(written))
         os.replace(Path(work, entry), written)

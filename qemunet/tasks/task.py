@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_LATEST_S = 2**63 / 1e9
+"""Simulation time is counted in nanoseconds, in 64 bits."""
+
 Results = dict[str, Any]
 """``{node: CompletedCommand}``; a list of them where the Task had a list."""
 
@@ -174,7 +177,9 @@ class Task:
         if not commands:
             raise TaskError(f"Task {name!r} has no commands")
         check_time("timeout_s", timeout_s)
-        if at_s is not None and not (isinstance(at_s, (int, float)) and at_s >= 0):
+        if at_s is not None and not (
+            isinstance(at_s, (int, float)) and not isinstance(at_s, bool) and 0 <= at_s < _LATEST_S
+        ):
             raise TaskError(f"Task {name!r}: at_s is a simulation time in seconds, not {at_s!r}")
         if on_failure not in ("stop", "collect"):
             raise TaskError(f"Task {name!r}: on_failure is 'stop' or 'collect', not {on_failure!r}")
@@ -233,6 +238,15 @@ def check_surroundings(text: str, cwd: str | None, env: Mapping[str, str] | None
             raise TaskError(f"the environment variable {variable} is a text, not {_kind(value)}")
     if "\0" in text + (cwd or "") + "".join((env or {}).values()):
         raise TaskError("a command, its directory and its environment cannot hold a NUL character")
+    for what in (text, cwd, *(env or {}).values(), stdin):
+        if isinstance(what, str):
+            try:
+                what.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError as error:
+                raise TaskError(
+                    f"{_kind(what[error.start])} is no character that a guest can be sent",
+                    hint="bytes that are no text are given as stdin=b'...', or as output has them (surrogateescape)",
+                ) from None
 
 
 def _is_list(given: object) -> TypeGuard[Sequence[object]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import trio
 
 from qemunet.errors import CommandFailed, CommandTimeout
@@ -67,7 +69,7 @@ class GuestVerbs:
             CommandFailed: it returned 0.
             CommandTimeout, ConsoleError, GuestExitedError, TaskError: as ``run``.
         """
-        completed = await self.run(command, timeout_s=timeout_s)
+        completed = await self.run(_unchecked(command), timeout_s=timeout_s)
         if completed.exit_status == 0:
             raise CommandFailed(
                 f"{completed.node}: {completed.command!r} returned 0 and should have failed",
@@ -102,7 +104,7 @@ class GuestVerbs:
         while (left_s := end - trio.current_time()) > 0:
             attempts += 1
             try:
-                completed = await self.run(command, timeout_s=left_s)
+                completed = await self.run(_unchecked(command), timeout_s=left_s)
                 if completed.exit_status == 0:
                     return completed.output
                 last, status = completed, f"the last returned {completed.exit_status}"
@@ -119,3 +121,8 @@ class GuestVerbs:
             output=lambda: last.output if last else "",
             timeout_s=timeout_s,
         )
+
+
+def _unchecked(command: str | Command) -> str | Command:
+    """The same command for a verb that looks at the status itself."""
+    return replace(command, check=None) if isinstance(command, Command) else command

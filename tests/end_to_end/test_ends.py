@@ -49,6 +49,14 @@ def single_run(bench: Bench) -> Path:
             "guest",
         ),
         ("    await bed.run(Task('t', {'a': 'reboot -f', 'b': 'sleep 30'}))\n", "error", 4, "guest"),
+        (
+            "    import trio\n"
+            "    async with trio.open_nursery() as nursery:\n"
+            "        nursery.start_soon(bed.guests['a'].run, 'reboot -f')\n",
+            "error",
+            4,
+            "guest",
+        ),
     ],
     ids=[
         "assert",
@@ -62,6 +70,7 @@ def single_run(bench: Bench) -> Path:
         "idle-poweroff",
         "idle-panic",
         "reboot",
+        "reboot-in-a-nursery",
     ],
 )
 def test_experiment_that_fails(bench: Bench, body: str, status: str, code: int, layer: str) -> None:

@@ -47,6 +47,17 @@ async def experiment(bed):
     await a.copy_from("/tmp/folder", here / "new/copy")
     assert (here / "new/copy/deep/run.sh").stat().st_mode & 0o777 == 0o755
     assert os.readlink(here / "new/copy/link") == "deep/run.sh"
+    # Links stay links wherever they lead, but what is named itself is what is copied.
+    await a.succeed("ln -s /etc/passwd /tmp/folder/far; mkfifo /tmp/folder/pipe; ln -s folder/mine /tmp/alias")
+    await a.copy_from("/tmp/folder", here / "new/again")
+    assert os.readlink(here / "new/again/far") == "/etc/passwd"
+    assert (here / "new/again/pipe").is_fifo()
+    assert await a.copy_from("/tmp/alias", here / "new") == here / "new/alias"
+    assert (here / "new/alias").read_text() == "mine\\n"
+    assert not (here / "new/alias").is_symlink()
+    (here / "named").symlink_to("new/alias")
+    await a.copy_to(here / "named", "/tmp")
+    assert await a.succeed("cat /tmp/named") == "mine\\n"
 
     assert "no such file" in await refused(a.copy_from("/tmp/none", here), CommandFailed)
     assert "cannot be read" in await refused(a.copy_to(here / "none", "/tmp"), GuestError)

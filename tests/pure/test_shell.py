@@ -111,6 +111,10 @@ def test_any_text(on_shell: Callable[[Body], None]) -> None:
         ended = await terminal.run("echo (; echo")
         assert ended.exit_status == 2
         assert b"yntax error" in ended.output
+        for text in ("-x", "+x"):
+            ended = await terminal.run(text)
+            assert ended.exit_status == 127
+            assert text.encode() in ended.output
         for text in ("echo '", 'echo "', "echo `", "cat <<E"):
             await terminal.run(text)
             assert (await terminal.run("echo fine")).output == b"fine\n"
@@ -146,6 +150,18 @@ def test_surroundings(on_shell: Callable[[Body], None], tmp_path: Path) -> None:
         assert (await terminal.run("echo ${A-unset}; pwd")).output.split()[0] == b"unset"
 
     on_shell(body)
+
+
+def test_long_input(tmp_path: Path) -> None:
+    stdin = os.urandom(1_500_000)
+
+    async def main() -> None:
+        for shell in SHELLS:
+            async with open_terminal(shell, tmp_path, channel=True) as terminal:
+                terminal.shell.reply_s = 1.0  # Longer than this is only what is taken all the while.
+                assert (await terminal.run("cat", stdin=stdin)).output == stdin
+
+    trio.run(main)
 
 
 def test_no_trace_of_the_framing(on_shell: Callable[[Body], None]) -> None:

@@ -435,13 +435,14 @@ def test_verbs(tmp_path: Path) -> None:
         assert not (tmp_path / "never").exists()
         assert await guest.succeed("echo 1", Command("cat", stdin="two\n")) == "1\ntwo\n"
         assert await guest.fail("echo why; exit 1") == "why\n"
+        assert await guest.fail(Command("echo why; exit 1", check=True)) == "why\n"
         with pytest.raises(CommandFailed, match="should have failed"):
             await guest.fail("true")
         with pytest.raises(CommandTimeout):
             await guest.run("exec sleep 1000", timeout_s=0.2)
         count = tmp_path / "count"
         counting = f"echo x >>{count}; test $(wc -l <{count}) -ge 4 && echo enough"
-        assert await guest.wait_until_succeeds(counting, interval_s=0.01) == "enough\n"
+        assert await guest.wait_until_succeeds(Command(counting, check=True), interval_s=0.01) == "enough\n"
         with pytest.raises(CommandTimeout, match=r"did not succeed within 0.3 s \(\d+ attempts, the last returned 1"):
             await guest.wait_until_succeeds("echo no; exit 1", timeout_s=0.3, interval_s=0.01)
         with pytest.raises(CommandTimeout, match=r"\(1 attempts, the last was stopped\)") as caught:
@@ -536,9 +537,14 @@ def test_nodes_that_are_not_there(tmp_path: Path) -> None:
         (lambda: Task("t", {"a": Daemon("x"), "b": Daemon("y", until="run")}), "Daemons alone"),
         (lambda: Task("t", {"a": ":"}, timeout_s=0), "timeout_s is a positive"),
         (lambda: Task("t", {"a": ":"}, at_s=-1), "at_s"),
+        (lambda: Task("t", {"a": ":"}, at_s=float("inf")), "at_s"),
+        (lambda: Task("t", {"a": ":"}, at_s=1e10), "at_s"),
         (lambda: Task("t", {"a": ":"}, on_failure="ignore"), "'stop' or 'collect', not 'ignore'"),  # type: ignore[arg-type]
         (lambda: Command(":", timeout_s=-1), "timeout_s"),
         (lambda: Command("a\0b"), "NUL"),
+        (lambda: Command("a\ud800"), r"'\\ud800' is no character"),
+        (lambda: Command(":", env={"a": "\ud800"}), "no character"),
+        (lambda: Daemon(":", stdin="\ud800"), "no character"),
         (lambda: Command(b"x"), "a command is a text"),  # type: ignore[arg-type]
         (lambda: Command(":", env={"a b": "c"}), "cannot be the name"),
         (lambda: Command(":", env={"a": 1}), "is a text"),  # type: ignore[dict-item]
