@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from signal import Signals
 
 import trio
@@ -55,16 +56,22 @@ class LocalSpawner:
             for number, copy in copies.items():
                 os.dup2(copy, number)
 
-        process = LocalProcess(
-            await trio.lowlevel.open_process(
-                [*self.prefix, *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **(env or {})},
-                pass_fds=tuple(wanted),
-                preexec_fn=arrange,
+        with ExitStack() as reserved:
+            # Numbers that are free here could be taken for the pipe by which the child tells of its start.
+            for number in wanted:
+                if not os.path.exists(f"/proc/self/fd/{number}"):  # noqa: ASYNC240 - takes no time
+                    os.dup2(log, number)
+                    reserved.callback(os.close, number)
+            process = LocalProcess(
+                await trio.lowlevel.open_process(
+                    [*self.prefix, *argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, **(env or {})},
+                    pass_fds=tuple(wanted),
+                    preexec_fn=arrange,
+                )
             )
-        )
         self.processes.append(process)
         return process

@@ -65,6 +65,7 @@ CompleteAdvertisement(const uint8_t* bytes, Mac48Address sender)
     constexpr uint32_t LENGTH = ADVERTISEMENT_BYTES + LINK_OPTION_BYTES;
     std::array<uint8_t, IPV6_BYTES + LENGTH> whole{};
     std::copy(bytes, bytes + IPV6_BYTES + ADVERTISEMENT_BYTES, whole.begin());
+    whole[4] = 0;
     whole[5] = LENGTH;
     uint8_t* message = whole.data() + IPV6_BYTES;
     message[ADVERTISEMENT_BYTES] = 2; // target link-layer address
@@ -83,6 +84,37 @@ CompleteAdvertisement(const uint8_t* bytes, Mac48Address sender)
     message[2] = static_cast<uint8_t>(~sum >> 8 & 0xff);
     message[3] = static_cast<uint8_t>(~sum & 0xff);
     return Create<Packet>(whole.data(), static_cast<uint32_t>(whole.size()));
+}
+
+/** @returns True for a neighbour solicitation whose sender has an address. */
+bool
+IsSolicitation(const uint8_t* bytes, uint32_t size)
+{
+    return size >= IPV6_BYTES + ADVERTISEMENT_BYTES && bytes[6] == ICMPV6 &&
+           bytes[IPV6_BYTES] == 135 &&
+           std::any_of(bytes + 8, bytes + 24, [](uint8_t byte) { return byte != 0; });
+}
+
+/**
+ * Two neighbours that ask for each other at the same time: ns-3 learns the other's link address
+ * from the question, and then forgets what it wanted to send. From an answer it does not.
+ *
+ * @param bytes A neighbour solicitation.
+ * @param sender Who sent the frame.
+ * @returns The advertisement that its sender would answer with.
+ */
+Ptr<Packet>
+MakeAdvertisement(const uint8_t* bytes, Mac48Address sender)
+{
+    std::array<uint8_t, IPV6_BYTES + ADVERTISEMENT_BYTES> plain{};
+    const uint8_t* source = bytes + 8;
+    const uint8_t* target = bytes + IPV6_BYTES + 8;
+    std::copy(bytes, bytes + 24, plain.begin());
+    std::copy(target, target + 16, plain.begin() + 24);
+    plain[IPV6_BYTES] = 136;
+    plain[IPV6_BYTES + 4] = 0x60; // solicited, override
+    std::copy(source, source + 16, plain.begin() + IPV6_BYTES + 8);
+    return CompleteAdvertisement(plain.data(), sender);
 }
 
 } // namespace
@@ -149,6 +181,16 @@ StackGuard::Receive(Ptr<NetDevice> device,
         Mac48Address::IsMatchingType(from))
     {
         packet = CompleteAdvertisement(bytes.data(), Mac48Address::ConvertFrom(from));
+    }
+    if (protocol == Ipv6L3Protocol::PROT_NUMBER && IsSolicitation(bytes.data(), size) &&
+        IsForUs(bytes.data() + IPV6_BYTES + 8, true) && Mac48Address::IsMatchingType(from))
+    {
+        m_next->Receive(device,
+                        MakeAdvertisement(bytes.data(), Mac48Address::ConvertFrom(from)),
+                        protocol,
+                        from,
+                        device->GetAddress(),
+                        NetDevice::PACKET_HOST);
     }
     m_next->Receive(device, packet, protocol, from, to, type);
 }

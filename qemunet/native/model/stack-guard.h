@@ -21,7 +21,8 @@ namespace ns3::qemunet
  *
  * Headers must be whole and their lengths must agree. Those above IP are looked at only where the
  * node itself would read them: a router passes on what it does not understand. Neighbour
- * advertisements that leave the link address out get it from their frame.
+ * advertisements that leave the link address out get it from their frame, and who asks for us has
+ * told us his.
  */
 class StackGuard : public SimpleRefCount<StackGuard>
 {
