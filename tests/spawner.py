@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from signal import Signals
 
 import trio
@@ -32,6 +33,20 @@ class LocalProcess:
         self._process.send_signal(Signals(signal))
 
 
+#: Gives descriptors the numbers that are wanted, then becomes the program. Copies first, out of the way: a number that is
+#: wanted may be one that is to be copied.
+_ARRANGE = """
+import fcntl, json, os, sys
+wanted = {int(number): fd for number, fd in json.loads(sys.argv[1]).items()}
+copies = {number: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 500) for number, fd in wanted.items()}
+for fd in set(wanted.values()):
+    os.close(fd)
+for number, copy in copies.items():
+    os.dup2(copy, number)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
 class LocalSpawner:
     """Starts processes in this namespace; implements ``qemunet.process.Spawner``."""
 
@@ -49,29 +64,15 @@ class LocalSpawner:
         env: Mapping[str, str] | None = None,
     ) -> LocalProcess:
         wanted = dict(fds or {})
-
-        def arrange() -> None:
-            # Copies first: a number that is wanted may be one that is to be copied.
-            copies = {number: os.dup(fd) for number, fd in wanted.items()}
-            for number, copy in copies.items():
-                os.dup2(copy, number)
-
-        with ExitStack() as reserved:
-            # Numbers that are free here could be taken for the pipe by which the child tells of its start.
-            for number in wanted:
-                if not os.path.exists(f"/proc/self/fd/{number}"):  # noqa: ASYNC240 - takes no time
-                    os.dup2(log, number)
-                    reserved.callback(os.close, number)
-            process = LocalProcess(
-                await trio.lowlevel.open_process(
-                    [*self.prefix, *argv],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, **(env or {})},
-                    pass_fds=tuple(wanted),
-                    preexec_fn=arrange,
-                )
+        process = LocalProcess(
+            await trio.lowlevel.open_process(
+                [sys.executable, "-I", "-S", "-c", _ARRANGE, json.dumps(wanted), *self.prefix, *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(env or {})},
+                pass_fds=tuple(set(wanted.values())),
             )
+        )
         self.processes.append(process)
         return process

@@ -80,7 +80,7 @@ async def experiment(bed):
             assert await second.succeed(terminal) != await third.succeed(terminal)
             await third.succeed("touch /tmp/go")
         for signal in ("INT", "QUIT", "TERM"):  # What is ignored where a shell starts cannot be trapped.
-            assert await second.succeed(f"trap 'echo {signal}' {signal}; kill -{signal} $$") == f"{signal}\n"
+            assert await second.succeed(f"trap 'echo {signal}' {signal}; kill -{signal} $$") == f"{signal}\\n"
     async with a.open() as again:
         return {"said": await again.succeed("printf 'x\\\\r\\\\ny'")}
 """
