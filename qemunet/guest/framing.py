@@ -133,13 +133,14 @@ q_0() {{
  [ "$q_u" ] && {{ q_w 4>&- 5<&- 7>&- & printf '%s\n' "$!" >&7; }}
  [ "$q_i" ] || exec </dev/null
  exec >&4 2>&1 3>&- 4>&- 5<&- 6>&- 7>&-
- eval "$q_e"
  case $q_q in
  *S*) $q_v; exit;;
  *W*) q_1=${{q_v%% *}} IFS=:
   for q_2 in $PATH; do [ -f "$q_2/$q_1" ] && [ -x "$q_2/$q_1" ] && {{ IFS=' '; exec $q_v; }}; done; IFS=' ';;
  esac
- exec $q_s -c -- "$q_v$q_n" sh
+ set -- $q_s -c -- "$q_v$q_n" sh
+ eval "$q_e"
+ exec "$@"
 }}
 q_r() {{ ( q_0 "$1" ); }}
 [ "$BASH_VERSION" ] && q_r() {{
@@ -161,7 +162,7 @@ q_a() {{
  [ "$q_u" ] && stty {modes} <&6
  q_f "$3" "$q_t"
 }}
-q_1() {{ printf '\036q%s\n' "$q_m" >&3; exec 2>&1 3>&-; eval "$q_e"; exec $q_s -c -- "$q_v$q_n" sh; }}
+q_1() {{ printf '\036q%s\n' "$q_m" >&3; exec 2>&1 3>&-; set -- $q_s -c -- "$q_v$q_n" sh; eval "$q_e"; exec "$@"; }}
 q_b() {{
  [ "$4" ] && {{ printf '\036q%s -\n' "$2" >&3; return; }}
  q_x=4; [ "$q_c" ] && q_x=3

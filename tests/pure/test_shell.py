@@ -167,6 +167,16 @@ def test_long_input(tmp_path: Path) -> None:
     trio.run(main)
 
 
+def test_any_variable_may_be_in_the_environment(on_shell: Callable[[Body], None]) -> None:
+    async def body(terminal: Terminal) -> None:
+        for text in ("env", "env; exit 3"):
+            ended = await terminal.run(text, IFS="s/h r", q_v="other", q_s="none", q_n="x", ENV="/none")
+            assert {b"q_v=other", b"q_s=none", b"q_n=x", b"ENV=/none"} <= set(ended.output.splitlines())
+            assert ended.exit_status == (3 if ";" in text else 0)
+
+    on_shell(body)
+
+
 def test_no_trace_of_the_framing(on_shell: Callable[[Body], None]) -> None:
     async def body(terminal: Terminal) -> None:
         seen = (await terminal.run("env; set | grep -v BASH_EXECUTION; echo $-; trap; cat /proc/$$/cmdline")).output

@@ -3,6 +3,8 @@
  */
 #include "point-to-point-port.h"
 
+#include "neighbour-discovery.h"
+
 #include "ns3/packet.h"
 
 #include <algorithm>
@@ -30,25 +32,7 @@ constexpr uint32_t ARP_TARGET_IP = 24;
 constexpr uint8_t ARP_REQUEST = 1;
 constexpr uint8_t ARP_REPLY = 2;
 
-constexpr uint32_t IPV4_BYTES = 20;
 constexpr uint32_t IPV4_DESTINATION = 16;
-constexpr uint32_t IPV6_BYTES = 40;
-constexpr uint32_t IPV6_NEXT = 6;
-constexpr uint32_t IPV6_HOP_LIMIT = 7;
-constexpr uint32_t IPV6_SOURCE = 8;
-constexpr uint32_t IPV6_DESTINATION = 24;
-constexpr uint32_t IPV6_ADDRESS_BYTES = 16;
-constexpr uint8_t NEXT_ICMPV6 = 58;
-
-// Neighbour discovery, behind the IPv6 header.
-constexpr uint8_t SOLICITATION = 135;
-constexpr uint8_t ADVERTISEMENT = 136;
-constexpr uint32_t DISCOVERY_TARGET = IPV6_BYTES + 8;
-constexpr uint32_t DISCOVERY_BYTES = DISCOVERY_TARGET + IPV6_ADDRESS_BYTES;
-constexpr uint32_t LINK_OPTION_BYTES = 8;
-constexpr uint8_t TARGET_LINK_ADDRESS = 2;
-/** A router (a host that was one would lose its routes), solicited, overriding. */
-constexpr uint8_t ADVERTISEMENT_FLAGS = 0xe0;
 
 /** @returns The payload of a frame. */
 const uint8_t*
@@ -62,18 +46,6 @@ bool
 IsZero(const uint8_t* bytes, uint32_t count)
 {
     return std::all_of(bytes, bytes + count, [](uint8_t byte) { return byte == 0; });
-}
-
-/** @returns The sum of 16-bit words, for an Internet checksum. */
-uint32_t
-Sum(const uint8_t* bytes, uint32_t count)
-{
-    uint32_t sum = 0;
-    for (uint32_t index = 0; index + 1 < count; index += 2)
-    {
-        sum += static_cast<uint32_t>(bytes[index] << 8 | bytes[index + 1]);
-    }
-    return sum;
 }
 
 } // namespace
@@ -153,53 +125,23 @@ PointToPointPort::AnswerArp(const Frame& request)
 bool
 PointToPointPort::HandleNeighbourDiscovery(const Frame& frame)
 {
-    const uint8_t* packet = Payload(frame);
-    if (frame.size < ETHERNET_HEADER_BYTES + DISCOVERY_BYTES || packet[IPV6_NEXT] != NEXT_ICMPV6 ||
-        packet[IPV6_HOP_LIMIT] != 255)
+    const uint8_t* asked = Payload(frame);
+    uint32_t size = frame.size - ETHERNET_HEADER_BYTES;
+    if (m_receiver != nullptr && IsAnswerable(asked, size))
     {
-        return false;
+        // A host that was told of no router would lose its routes by it.
+        Advertisement said =
+            MakeAdvertisement(asked + DISCOVERY_TARGET,
+                              asked + IPV6_SOURCE,
+                              asked + DISCOVERY_TARGET,
+                              ADVERTISES_ROUTER | ADVERTISES_SOLICITED | ADVERTISES_OVERRIDING,
+                              m_far);
+        FramePtr reply = MakeFrame(m_guest, ETHERTYPE_IPV6);
+        std::copy(said.begin(), said.end(), reply->data + ETHERNET_HEADER_BYTES);
+        reply->size = ETHERNET_HEADER_BYTES + said.size();
+        m_receiver->PutFrame(std::move(reply));
     }
-    uint8_t type = packet[IPV6_BYTES];
-    if (type == SOLICITATION && m_receiver != nullptr &&
-        !IsZero(packet + IPV6_SOURCE, IPV6_ADDRESS_BYTES))
-    {
-        AnswerSolicitation(frame);
-    }
-    return type == SOLICITATION || type == ADVERTISEMENT;
-}
-
-void
-PointToPointPort::AnswerSolicitation(const Frame& solicitation)
-{
-    const uint8_t* asked = Payload(solicitation);
-    FramePtr reply = MakeFrame(m_guest, ETHERTYPE_IPV6);
-    uint8_t* said = reply->data + ETHERNET_HEADER_BYTES;
-    constexpr uint32_t BYTES = DISCOVERY_BYTES + LINK_OPTION_BYTES;
-    std::memset(said, 0, BYTES);
-    said[0] = 0x60;
-    said[5] = BYTES - IPV6_BYTES;
-    said[IPV6_NEXT] = NEXT_ICMPV6;
-    said[IPV6_HOP_LIMIT] = 255;
-    std::memcpy(said + IPV6_SOURCE, asked + DISCOVERY_TARGET, IPV6_ADDRESS_BYTES);
-    std::memcpy(said + IPV6_DESTINATION, asked + IPV6_SOURCE, IPV6_ADDRESS_BYTES);
-    uint8_t* message = said + IPV6_BYTES;
-    message[0] = ADVERTISEMENT;
-    message[4] = ADVERTISEMENT_FLAGS;
-    std::memcpy(said + DISCOVERY_TARGET, asked + DISCOVERY_TARGET, IPV6_ADDRESS_BYTES);
-    said[DISCOVERY_BYTES] = TARGET_LINK_ADDRESS;
-    said[DISCOVERY_BYTES + 1] = 1; // of 8 bytes
-    m_far.CopyTo(said + DISCOVERY_BYTES + 2);
-    // The checksum covers addresses, length, next header and the message.
-    uint32_t sum = Sum(said + IPV6_SOURCE, 2 * IPV6_ADDRESS_BYTES) + (BYTES - IPV6_BYTES) +
-                   NEXT_ICMPV6 + Sum(message, BYTES - IPV6_BYTES);
-    while (sum >> 16)
-    {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    message[2] = static_cast<uint8_t>(~sum >> 8 & 0xff);
-    message[3] = static_cast<uint8_t>(~sum & 0xff);
-    reply->size = ETHERNET_HEADER_BYTES + BYTES;
-    m_receiver->PutFrame(std::move(reply));
+    return GetDiscoveryType(asked, size) != 0;
 }
 
 FramePtr

@@ -53,7 +53,6 @@ class PointToPointPort : public FrameSink
   private:
     void AnswerArp(const Frame& request);
     bool HandleNeighbourDiscovery(const Frame& frame);
-    void AnswerSolicitation(const Frame& solicitation);
     FramePtr MakeFrame(Mac48Address destination, uint16_t type) const;
     void Receive(Ptr<NetDevice> device,
                  Ptr<const Packet> packet,

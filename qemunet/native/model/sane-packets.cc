@@ -3,6 +3,8 @@
  */
 #include "sane-packets.h"
 
+#include "packet-bytes.h"
+
 #include <algorithm>
 #include <array>
 
@@ -14,21 +16,9 @@ namespace
 
 constexpr std::array<uint8_t, 7> ARP_START{0, 1, 8, 0, 6, 4, 0};
 constexpr uint32_t ARP_BYTES = 28;
-constexpr uint32_t IPV4_BYTES = 20;
-constexpr uint32_t IPV6_BYTES = 40;
 
 constexpr uint8_t ICMP = 1;
-constexpr uint8_t TCP = 6;
-constexpr uint8_t UDP = 17;
-constexpr uint8_t ICMPV6 = 58;
 constexpr uint32_t OLSR_PORT = 698;
-
-/** @returns The 16-bit number at a place. */
-uint32_t
-Number(const uint8_t* bytes)
-{
-    return static_cast<uint32_t>(bytes[0] << 8 | bytes[1]);
-}
 
 /** @returns True if an ICMP message is as long as its type needs. */
 bool

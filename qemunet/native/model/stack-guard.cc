@@ -3,6 +3,7 @@
  */
 #include "stack-guard.h"
 
+#include "neighbour-discovery.h"
 #include "sane-packets.h"
 
 #include "ns3/arp-l3-protocol.h"
@@ -12,7 +13,6 @@
 #include "ns3/packet.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 namespace ns3::qemunet
@@ -23,99 +23,9 @@ NS_LOG_COMPONENT_DEFINE("QemunetStackGuard");
 namespace
 {
 
-constexpr uint32_t IPV4_BYTES = 20;
-constexpr uint32_t IPV6_BYTES = 40;
 constexpr uint8_t HOP_BY_HOP = 0;
-constexpr uint8_t TCP = 6;
-constexpr uint8_t UDP = 17;
 constexpr uint8_t FRAGMENT = 44;
-constexpr uint8_t ICMPV6 = 58;
 constexpr uint8_t NO_NEXT = 59;
-
-/** @returns The 16-bit number at a place. */
-uint32_t
-Number(const uint8_t* bytes)
-{
-    return static_cast<uint32_t>(bytes[0] << 8 | bytes[1]);
-}
-
-/** What a neighbour advertisement has before its options, and the option for its link address. */
-constexpr uint32_t ADVERTISEMENT_BYTES = 24;
-constexpr uint32_t LINK_OPTION_BYTES = 8;
-
-/** @returns True for a neighbour advertisement without options. */
-bool
-IsBareAdvertisement(const uint8_t* bytes, uint32_t size)
-{
-    return size >= IPV6_BYTES + ADVERTISEMENT_BYTES && bytes[6] == ICMPV6 &&
-           Number(bytes + 4) == ADVERTISEMENT_BYTES && bytes[IPV6_BYTES] == 136;
-}
-
-/**
- * ns-3 does not take an advertisement without its sender's link address for an answer. Linux leaves
- * it out where it was asked by unicast, that is when ns-3 looks whether a neighbour is still there.
- *
- * @param bytes Such an advertisement.
- * @param sender Who sent the frame.
- * @returns It with the address.
- */
-Ptr<Packet>
-CompleteAdvertisement(const uint8_t* bytes, Mac48Address sender)
-{
-    constexpr uint32_t LENGTH = ADVERTISEMENT_BYTES + LINK_OPTION_BYTES;
-    std::array<uint8_t, IPV6_BYTES + LENGTH> whole{};
-    std::copy(bytes, bytes + IPV6_BYTES + ADVERTISEMENT_BYTES, whole.begin());
-    whole[4] = 0;
-    whole[5] = LENGTH;
-    uint8_t* message = whole.data() + IPV6_BYTES;
-    message[ADVERTISEMENT_BYTES] = 2; // target link-layer address
-    message[ADVERTISEMENT_BYTES + 1] = 1;
-    sender.CopyTo(message + ADVERTISEMENT_BYTES + 2);
-    message[2] = message[3] = 0;
-    uint32_t sum = LENGTH + ICMPV6;
-    for (uint32_t at = 8; at < whole.size(); at += 2)
-    {
-        sum += Number(whole.data() + at);
-    }
-    while (sum >> 16)
-    {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    message[2] = static_cast<uint8_t>(~sum >> 8 & 0xff);
-    message[3] = static_cast<uint8_t>(~sum & 0xff);
-    return Create<Packet>(whole.data(), static_cast<uint32_t>(whole.size()));
-}
-
-/** @returns True for a neighbour solicitation whose sender has an address. */
-bool
-IsSolicitation(const uint8_t* bytes, uint32_t size)
-{
-    return size >= IPV6_BYTES + ADVERTISEMENT_BYTES && bytes[6] == ICMPV6 &&
-           bytes[IPV6_BYTES] == 135 &&
-           std::any_of(bytes + 8, bytes + 24, [](uint8_t byte) { return byte != 0; });
-}
-
-/**
- * Two neighbours that ask for each other at the same time: ns-3 learns the other's link address
- * from the question, and then forgets what it wanted to send. From an answer it does not.
- *
- * @param bytes A neighbour solicitation.
- * @param sender Who sent the frame.
- * @returns The advertisement that its sender would answer with.
- */
-Ptr<Packet>
-MakeAdvertisement(const uint8_t* bytes, Mac48Address sender)
-{
-    std::array<uint8_t, IPV6_BYTES + ADVERTISEMENT_BYTES> plain{};
-    const uint8_t* source = bytes + 8;
-    const uint8_t* target = bytes + IPV6_BYTES + 8;
-    std::copy(bytes, bytes + 24, plain.begin());
-    std::copy(target, target + 16, plain.begin() + 24);
-    plain[IPV6_BYTES] = 136;
-    plain[IPV6_BYTES + 4] = 0x60; // solicited, override
-    std::copy(source, source + 16, plain.begin() + IPV6_BYTES + 8);
-    return CompleteAdvertisement(plain.data(), sender);
-}
 
 } // namespace
 
@@ -177,22 +87,48 @@ StackGuard::Receive(Ptr<NetDevice> device,
                             << protocol);
         return;
     }
-    if (protocol == Ipv6L3Protocol::PROT_NUMBER && IsBareAdvertisement(bytes.data(), size) &&
-        Mac48Address::IsMatchingType(from))
+    if (protocol == Ipv6L3Protocol::PROT_NUMBER && Mac48Address::IsMatchingType(from))
     {
-        packet = CompleteAdvertisement(bytes.data(), Mac48Address::ConvertFrom(from));
+        packet = PrepareDiscovery(device, packet, bytes.data(), size, from);
     }
-    if (protocol == Ipv6L3Protocol::PROT_NUMBER && IsSolicitation(bytes.data(), size) &&
-        IsForUs(bytes.data() + IPV6_BYTES + 8, true) && Mac48Address::IsMatchingType(from))
+    m_next->Receive(device, packet, protocol, from, to, type);
+}
+
+Ptr<const Packet>
+StackGuard::PrepareDiscovery(Ptr<NetDevice> device,
+                             Ptr<const Packet> packet,
+                             const uint8_t* bytes,
+                             uint32_t size,
+                             const Address& from)
+{
+    Mac48Address sender = Mac48Address::ConvertFrom(from);
+    const uint8_t* source = bytes + IPV6_SOURCE;
+    const uint8_t* target = bytes + DISCOVERY_TARGET;
+    if (GetDiscoveryType(bytes, size) == ADVERTISEMENT &&
+        Number(bytes + 4) == DISCOVERY_BYTES - IPV6_BYTES)
     {
+        Advertisement whole = MakeAdvertisement(source,
+                                                bytes + IPV6_DESTINATION,
+                                                target,
+                                                bytes[DISCOVERY_FLAGS],
+                                                sender);
+        return Create<Packet>(whole.data(), static_cast<uint32_t>(whole.size()));
+    }
+    if (IsAnswerable(bytes, size) && IsForUs(target, true))
+    {
+        Advertisement told = MakeAdvertisement(source,
+                                               target,
+                                               source,
+                                               ADVERTISES_SOLICITED | ADVERTISES_OVERRIDING,
+                                               sender);
         m_next->Receive(device,
-                        MakeAdvertisement(bytes.data(), Mac48Address::ConvertFrom(from)),
-                        protocol,
+                        Create<Packet>(told.data(), static_cast<uint32_t>(told.size())),
+                        Ipv6L3Protocol::PROT_NUMBER,
                         from,
                         device->GetAddress(),
                         NetDevice::PACKET_HOST);
     }
-    m_next->Receive(device, packet, protocol, from, to, type);
+    return packet;
 }
 
 bool

@@ -46,6 +46,20 @@ class StackGuard : public SimpleRefCount<StackGuard>
                  const Address& from,
                  const Address& to,
                  NetDevice::PacketType type);
+    /**
+     * Make up for what ns-3 lacks in neighbour discovery. It does not take an advertisement without
+     * its sender's link address for an answer, and Linux leaves that out where it was asked by
+     * unicast. And where two neighbours ask for each other at once, it learns the other's link
+     * address from the question and forgets what it wanted to send, which from an answer it does
+     * not: so the question's sender advertises itself first.
+     *
+     * @returns The packet to go on with.
+     */
+    Ptr<const Packet> PrepareDiscovery(Ptr<NetDevice> device,
+                                       Ptr<const Packet> packet,
+                                       const uint8_t* bytes,
+                                       uint32_t size,
+                                       const Address& from);
     bool IsForUs(const uint8_t* destination, bool ipv6) const;
     bool IsNeighbour(Ipv6Address address) const;
     bool IsSaneIpv4(const uint8_t* bytes, uint32_t size) const;
