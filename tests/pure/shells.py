@@ -38,8 +38,7 @@ class Terminal:
 
     def kill(self) -> None:
         """Kill all on it, as the end of a guest does."""
-        _kill_all_of(self.device, self.shell.directory)
-        self.process.kill()
+        _kill_all_of(self.process.pid, self.device, self.shell.directory)
 
     async def run(self, text: str, *, stdin: bytes | None = None, cwd: str | None = None, **env: str) -> Ended:
         armed = await self.shell.arm(text, stdin=stdin, cwd=cwd, env=env)
@@ -65,21 +64,32 @@ def _start(argv: Sequence[str], slave: int, channel: int | None, *, session: boo
     )
 
 
-def _kill_all_of(terminal: int, directory: str) -> None:
-    """Kill what tests have left behind on a terminal, given by its device number, and what reads a shell's pipe.
+def _kill_all_of(pid: int, terminal: int, directory: str) -> None:
+    """Kill a process, all that is left on its terminal, given by its device number, and what reads a shell's pipe.
 
     Containers count their terminals from 0 as well: only processes of our own namespace are meant.
     """
     own = os.readlink("/proc/self/ns/pid")
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[4]) == terminal and os.readlink(stat.parent / "ns" / "pid") == own:
-                os.kill(int(stat.parent.name), signal.SIGKILL)
-    for reads in Path("/proc").glob("[0-9]*/fd/0"):
-        with suppress(OSError):
-            if directory and os.readlink(reads).startswith(f"{directory}/"):
-                os.kill(int(reads.parts[2]), signal.SIGKILL)
+    sessions: set[int] = set()
+    found = True
+    while found:  # What forks while we look is seen the next time.
+        found = False
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                state, _, _, session, device = (process / "stat").read_text().rpartition(")")[2].split()[:5]
+                if state in "ZX" or os.readlink(process / "ns" / "pid") != own:
+                    continue
+                if int(device) == terminal:
+                    # Without its leader a session has no terminal any more, but its processes still hold it open.
+                    sessions.add(int(session))
+                elif int(session) not in sessions | {pid} and not _reads_from(process, directory):
+                    continue
+                os.kill(int(process.name), signal.SIGKILL)
+                found = True
+
+
+def _reads_from(process: Path, directory: str) -> bool:
+    return bool(directory) and os.readlink(process / "fd" / "0").startswith(f"{directory}/")
 
 
 @asynccontextmanager
@@ -125,9 +135,7 @@ async def open_terminal(
     finally:
         if ours is not None:
             ours.close()
-        # A terminal whose session has lost its leader is no longer that of the others.
-        _kill_all_of(device, directory_in_guest)
-        process.kill()
+        _kill_all_of(process.pid, device, directory_in_guest)
         os.close(master)
         process.wait()
         for root in ("/dev/shm", "/run", "/tmp", "/dev") if name else ():
