@@ -15,18 +15,20 @@ from typing import Any
 
 import pexpect
 
-MARK = re.compile(rb"<begun (\d+)>")
+MARK = re.compile(rb"<(begun|ended) (\d+)>")
+COMMAND = "sleep 0"
+"""What all run, qemunet as well: a program, as a command is one, for who starts nothing leaves its CPU to the others."""
 
 Spreads = list[tuple[int, int]]
-"""Of each round how far apart, in ns, its newlines were written, and its marks arrived."""
+"""Of each round how far apart, in ns, its newlines were written, and its begin marks arrived."""
 
 
 class Arrivals:
-    """Reads many consoles in one thread and notes when the mark of a round came from each."""
+    """Reads many consoles in one thread and notes when the marks of a round came from each."""
 
     def __init__(self, descriptors: Sequence[int]) -> None:
         self._seen = dict.fromkeys(descriptors, b"")
-        self.times: dict[tuple[int, int], int] = {}
+        self.times: dict[tuple[int, bytes, int], int] = {}
         self._changed = threading.Condition()
         self._stop, self._stopper = os.pipe()
         self._thread = threading.Thread(target=self._read)
@@ -44,17 +46,17 @@ class Arrivals:
                 now_ns = time.monotonic_ns()
                 with self._changed:
                     for match in MARK.finditer(seen):
-                        self.times[descriptor, int(match[1])] = now_ns
+                        self.times[descriptor, match[1], int(match[2])] = now_ns
                     self._changed.notify_all()
                 self._seen[descriptor] = seen[seen.rfind(b"<") :][-100:]
 
     def wait(self, number: int) -> list[int]:
-        """Arrival of round ``number`` from every console, in ns."""
-        wanted = [(descriptor, number) for descriptor in self._seen]
+        """Wait for the end of round ``number`` on every console; arrival of its begin marks, in ns."""
+        wanted = [(descriptor, mark, number) for mark in (b"begun", b"ended") for descriptor in self._seen]
         with self._changed:
             if not self._changed.wait_for(lambda: all(key in self.times for key in wanted), timeout=60):
                 raise TimeoutError(f"round {number}: no answer from {[k for k in wanted if k not in self.times]}")
-            return [self.times[key] for key in wanted]
+            return [self.times[key] for key in wanted[: len(self._seen)]]
 
     def close(self) -> None:
         os.write(self._stopper, b"x")
@@ -100,9 +102,9 @@ def relayed(descriptors: Sequence[int], *, delay: bool) -> Iterator[list[Relayed
             os.set_inheritable(descriptor, False)
 
 
-def begin_line(number: int) -> str:
-    # The mark is put together by the guest, so that an echo would not count.
-    return f"printf '<%s {number}>' begun"
+def round_line(number: int) -> str:
+    # The marks are put together by the guest, so that an echo would not count.
+    return f"printf '<%s {number}>' begun; {COMMAND}; printf '<%s {number}>' ended"
 
 
 def start_with_pexpect(descriptors: Sequence[int], rounds: Sequence[int], *, delay: bool) -> Spreads:
@@ -111,7 +113,7 @@ def start_with_pexpect(descriptors: Sequence[int], rounds: Sequence[int], *, del
         for number in rounds:
             written = []
             for child in children:
-                child.sendline(begin_line(number))
+                child.sendline(round_line(number))
                 written.append(time.monotonic_ns())
             spreads.append((spread(written), spread(arrivals.wait(number))))
     return spreads
@@ -129,7 +131,7 @@ def start_with_c_loop(program: Path, descriptors: Sequence[int], rounds: Sequenc
         assert loop.stdout is not None
         for number in rounds:
             for descriptor in descriptors:
-                os.write(descriptor, begin_line(number).encode())
+                os.write(descriptor, round_line(number).encode())
             loop.stdin.write(b"\n")
             loop.stdin.flush()
             written = [int(word) for word in loop.stdout.readline().split()]

@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/skew.py [--kind container --kind qemu] [--guests 10] [--tasks 1000] [--output FILE]
 
 Two spreads (last minus first) are measured of every round. *Written*: of the instants at which the newlines were
-handed to the consoles. *Begun*: of the instants at which each guest's word that it has begun was read. The *overhead* is
-the time that a command that does nothing takes on an idle guest, to its exit status. All use the same guests and
+handed to the consoles. *Begun*: of the instants at which each guest's word that it has begun was read; all run the same
+small program then, and a round ends when all have ended it. The *overhead* is the time that a command that does nothing takes on an idle guest, to its exit status. All use the same guests and
 consoles in turn, in blocks, so that a drift of the machine falls on all alike. pexpect as it comes sleeps 50 ms before
 each line, so it has a tenth of the rounds.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
-from rivals import Spreads, run_with_pexpect, start_with_c_loop, start_with_pexpect
+from rivals import COMMAND, Spreads, run_with_pexpect, start_with_c_loop, start_with_pexpect
 
 from qemunet import Task
 from qemunet.experiment import load_experiment
@@ -59,11 +59,12 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Bound:
-    """A ratio that is to be kept; ``p50`` is None where only the 99 % quantiles are compared."""
+    """A ratio that is to be kept, by the 99 % quantiles or the medians as ``by`` says."""
 
     what: str
+    by: str
     limit: float
-    p50: float | None
+    p50: float
     p99: float
     met: bool
 
@@ -108,7 +109,7 @@ async def lend(shells: Sequence[Shell], use: Callable[[list[int]], T]) -> T:
 async def measure_spreads(bed: Testbed, tasks: int, program: Path) -> dict[str, Spreads]:
     spreads: dict[str, Spreads] = {OURS: [], LOOP: [], BARE: [], PLAIN: []}
     shells = list(bed.shells.values())
-    task = Task("skew", dict.fromkeys(bed.shells, ":"))
+    task = Task("skew", dict.fromkeys(bed.shells, COMMAND))
     for done in range(0, tasks, BLOCK):
         rounds = range(done, min(done + BLOCK, tasks))
         for _ in rounds:
@@ -143,17 +144,18 @@ async def measure_overhead(bed: Testbed, rounds: int) -> dict[str, list[int]]:
 def bounds(
     written: Mapping[str, Quantiles], begun: Mapping[str, Quantiles], overhead: Mapping[str, Quantiles]
 ) -> list[Bound]:
-    loop = written[OURS].p99 / written[LOOP].p99
-    found = [Bound("written: qemunet / C loop, at most", 1.2, None, loop, loop <= 1.2)]
-    for name, values, way, limit in (
-        ("written", written, PLAIN, 100.0),
-        ("written", written, BARE, 3.0),
-        ("begun", begun, PLAIN, 20.0),
-        ("begun", begun, BARE, 1.0),
-        ("overhead", overhead, PLAIN, 5.0),
+    found = []
+    for name, values, way, by, limit in (
+        ("written", written, LOOP, "p99", 1 / 1.2),
+        ("written", written, PLAIN, "p99", 100.0),
+        ("written", written, BARE, "p99", 3.0),
+        ("begun", begun, PLAIN, "p50", 20.0),
+        ("begun", begun, BARE, "p99", 1.0),
+        ("overhead", overhead, PLAIN, "p50", 5.0),
     ):
         p50, p99 = values[way].p50 / values[OURS].p50, values[way].p99 / values[OURS].p99
-        found.append(Bound(f"{name}: {way} / qemunet, at least", limit, p50, p99, min(p50, p99) >= limit))
+        met = {"p50": p50, "p99": p99}[by] >= limit
+        found.append(Bound(f"{name}: {way} / qemunet, at least", by, limit, p50, p99, met))
     return found
 
 
@@ -194,10 +196,10 @@ def show(kind: str, result: Result) -> None:
     print(f"{'':<18} {'rounds':>7} {'overhead p50':>12} {'p99':>10}")
     for way, each in result.overhead.items():
         print(f"{way:<18} {each.rounds:>7} {each.p50 / 1000:>12.1f} {each.p99 / 1000:>10.1f}")
-    print(f"{'ratio':<46} {'bound':>7} {'p50':>10} {'p99':>10}")
+    print(f"{'ratio':<46} {'bound':>11} {'p50':>10} {'p99':>10}")
     for bound in result.bounds:
-        p50 = "-" if bound.p50 is None else f"{bound.p50:.2f}"
-        print(f"{bound.what:<46} {bound.limit:>7g} {p50:>10} {bound.p99:>10.2f}  {'met' if bound.met else 'missed'}")
+        limit = f"{bound.by} {bound.limit:.3g}"
+        print(f"{bound.what:<46} {limit:>11} {bound.p50:>10.2f} {bound.p99:>10.2f}  {'met' if bound.met else 'missed'}")
 
 
 async def main(arguments: argparse.Namespace, work: Path) -> None:

@@ -100,16 +100,18 @@ class Simulation:
         """
         await self._request(Type.ATTACH_DOOR, messages.pack_number(number), fd)
 
-    async def attach_console(self, number: int, fd: int, answers: int | None = None) -> None:
+    async def attach_console(self, number: int, fd: int, answers: int | None = None, *, guest: int = 0) -> None:
         """Give the worker a descriptor that types at a guest's console; our descriptors stay ours to close.
 
         Args:
             number: Of the console; a second one replaces the first.
             fd: A stream socket, or a terminal's master, which firing makes non-blocking for all who share it.
             answers: Where what the guest says arrives, if ``arrivals`` is to tell of it. It is not read.
+            guest: The process that runs the guest (its id in the Run), 0 for what is in the terminal's foreground. Where
+                the host allows it, it goes before all else but the simulation from a firing until it has answered.
         """
         fds = [fd] if answers is None else [fd, answers]
-        await self._request(Type.ATTACH_CONSOLE, messages.pack_number(number), *fds)
+        await self._request(Type.ATTACH_CONSOLE, messages.pack_console(number, guest), *fds)
 
     async def start(self) -> int:
         """Make now simulation time 0 and open the doors; returns host monotonic time of it in ns."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from qemunet.plan.model import DelayPart, Impairments
 
-VERSION = 2
+VERSION = 3
 MAX_BYTES = 32768
 
 
@@ -58,6 +58,7 @@ PARTIAL = frozenset({Type.LAG, Type.DOORS, Type.LINKS, Type.REPORT})
 
 _HEADER = struct.Struct("<HHI")
 _NUMBER = struct.Struct("<I")
+_CONSOLE = struct.Struct("<Ii")
 _FIRE = struct.Struct("<qI")
 _IMPAIRMENTS = struct.Struct("<QqqdddII")
 _SET_LINK = struct.Struct("<qII")
@@ -165,8 +166,13 @@ def unpack(data: bytes) -> Message:
 
 
 def pack_number(number: int) -> bytes:
-    """Body of ATTACH_DOOR and ATTACH_CONSOLE."""
+    """Body of ATTACH_DOOR."""
     return _NUMBER.pack(number)
+
+
+def pack_console(number: int, guest: int) -> bytes:
+    """Body of ATTACH_CONSOLE."""
+    return _CONSOLE.pack(number, guest)
 
 
 def pack_fire(at_ns: int, consoles: Sequence[int]) -> bytes:

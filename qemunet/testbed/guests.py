@@ -48,6 +48,7 @@ class BootedGuest:
         plan: What it was built from.
         shells: Its shells; ``shell.number`` is its console's number at the simulator.
         console_fd: Where the simulator types.
+        emulator: Its QEMU, by process id in the Run; 0 for a container.
         taps: A container's interfaces, by number of the door.
         life: Whether it lives.
         clock: Its wall clock.
@@ -57,6 +58,7 @@ class BootedGuest:
     plan: GuestPlan
     shells: GuestShells
     console_fd: int
+    emulator: int
     taps: Mapping[int, int]
     life: Life
     clock: GuestClock
@@ -183,7 +185,8 @@ async def open_guest(
         if failure is not None:
             raise failure
         clock_offset = offsets[0] if offsets else None
-        yield BootedGuest(plan, shells, machine.consoles["shell"], taps, life, clock, clock_offset)
+        emulator = 0 if plan.type == "container" else machine.process.pid
+        yield BootedGuest(plan, shells, machine.consoles["shell"], emulator, taps, life, clock, clock_offset)
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

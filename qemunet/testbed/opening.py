@@ -226,7 +226,9 @@ class _Builder:
                 for each in booted.values():
                     for number, tap in each.taps.items():
                         await simulation.attach_door(number, tap)
-                    await simulation.attach_console(each.shell.number, each.console_fd, each.shell.console.channel)
+                    await simulation.attach_console(
+                        each.shell.number, each.console_fd, each.shell.console.channel, guest=each.emulator
+                    )
             finally:
                 for door in doors.values():
                     door.close()

@@ -104,7 +104,16 @@ class Controller
     /** Send a request with a number and a descriptor, and wait until it is done. */
     void Attach(ControlType type, uint32_t number, int fd) const
     {
-        Send(ControlWriter(type, 1).Add(NumberBody{number}).Take(), fd);
+        ControlWriter writer(type, 1);
+        if (type == ControlType::ATTACH_CONSOLE)
+        {
+            writer.Add(ConsoleBody{number, 0});
+        }
+        else
+        {
+            writer.Add(NumberBody{number});
+        }
+        Send(writer.Take(), fd);
         Await(ControlType::OK);
     }
 

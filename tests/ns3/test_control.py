@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 import trio
 
 from qemunet.errors import SimulationError
+from qemunet.host.probe import probe_realtime
 from qemunet.plan.model import EndPlan, Impairments, LinkPlan
 from qemunet.simulation import messages
 from qemunet.simulation.client import ExtendScript
@@ -98,6 +102,41 @@ def test_the_first_answers_after_a_firing_are_timed_unread(tmp_path: Path, simul
                 assert answers[1].recv(10) == b"begunmore"
 
     trio.run(main)
+
+
+def policies(process: int) -> set[int]:
+    threads = os.listdir(f"/proc/{process}/task")
+    return {os.sched_getscheduler(int(thread)) & ~os.SCHED_RESET_ON_FORK for thread in threads}
+
+
+@pytest.mark.skipif(probe_realtime() is not None, reason="real-time scheduling is not allowed here")
+def test_guests_go_first_from_a_firing_until_they_answer(tmp_path: Path) -> None:
+    async def main(guest: int) -> None:
+        _ours, theirs = consoles(1)
+        answering, answers = consoles(1)
+        async with simulate(plan(quiet_lan()), tmp_path) as (simulation, _):
+            await simulation.attach_console(0, theirs[0].fileno(), answers[0].fileno(), guest=guest)
+            assert policies(guest) == {os.SCHED_OTHER}
+            for answered in (True, False):
+                with trio.fail_after(20):
+                    # Who is held up for long sees only what is after it.
+                    while policies(guest) != {os.SCHED_FIFO}:
+                        await simulation.fire([0])
+                if answered:
+                    answering[0].send(b"begun")
+                with trio.fail_after(20):  # Without an answer it takes a time.
+                    while policies(guest) != {os.SCHED_OTHER}:
+                        await trio.lowlevel.checkpoint()
+                if answered:
+                    answers[0].recv(10)
+            os.kill(guest, signal.SIGKILL)
+            assert not (await simulation.fire([0])).failures
+
+    wait = "import threading; threading.Thread(target=input).start(); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", wait], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as guest:
+        assert guest.stdout is not None
+        guest.stdout.readline()
+        trio.run(main, guest.pid)
 
 
 def test_requests_out_of_place_are_refused(tmp_path: Path) -> None:

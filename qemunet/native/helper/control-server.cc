@@ -204,15 +204,16 @@ ControlServer::AttachDoor(ControlMessage& message)
 void
 ControlServer::AttachConsole(ControlMessage& message)
 {
-    NumberBody body;
+    ConsoleBody body;
     if (!ReadBody(message.body, body) || message.fds.empty() || message.fds.size() > 2)
     {
         Refuse(message.header.id,
                ControlError::MALFORMED,
-               "attaching a console takes its number and one or two descriptors");
+               "attaching a console takes its number, a process and one or two descriptors");
         return;
     }
-    m_consoles[body.number] = std::make_shared<const Console>(std::move(message.fds.front()));
+    m_consoles[body.number] =
+        std::make_shared<const Console>(std::move(message.fds.front()), pid_t{body.guest});
     m_answers.erase(body.number);
     if (message.fds.size() == 2)
     {
@@ -257,7 +258,7 @@ ControlServer::Fire(const ControlMessage& message)
         return;
     }
     std::vector<NumberedConsole> consoles;
-    std::vector<NumberedAnswers> answers;
+    std::vector<ExpectedAnswer> expected;
     for (uint32_t index = 0; index < body.count; ++index)
     {
         uint32_t number;
@@ -273,25 +274,26 @@ ControlServer::Fire(const ControlMessage& message)
         consoles.emplace_back(number, console->second);
         if (auto answer = m_answers.find(number); answer != m_answers.end())
         {
-            answers.emplace_back(number, answer->second);
+            expected.push_back({number, answer->second, console->second->GetReaders()});
         }
     }
     auto at = static_cast<uint64_t>(body.atNs);
     uint32_t late = at != 0 && at < m_driver->RealNow() ? 1 : 0;
-    m_driver->Post(at,
-                   [this, id, late, consoles = std::move(consoles), answers = std::move(answers)] {
-                       m_watch.Expect(answers);
-                       std::vector<FiredConsole> fired = FireConsoles(consoles);
-                       ControlWriter writer(ControlType::FIRED, id);
-                       writer.Add(FiredBody{Simulator::Now().GetNanoSeconds(),
-                                            late,
-                                            static_cast<uint32_t>(fired.size())});
-                       for (const FiredConsole& console : fired)
-                       {
-                           writer.Add(console);
-                       }
-                       m_channel.Send(writer.Take());
-                   });
+    m_driver->Post(
+        at,
+        [this, id, late, consoles = std::move(consoles), expected = std::move(expected)] {
+            m_watch.Expect(expected);
+            std::vector<FiredConsole> fired = FireConsoles(consoles);
+            ControlWriter writer(ControlType::FIRED, id);
+            writer.Add(FiredBody{Simulator::Now().GetNanoSeconds(),
+                                 late,
+                                 static_cast<uint32_t>(fired.size())});
+            for (const FiredConsole& console : fired)
+            {
+                writer.Add(console);
+            }
+            m_channel.Send(writer.Take());
+        });
 }
 
 void

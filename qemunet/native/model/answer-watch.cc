@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 namespace ns3::qemunet
 {
@@ -23,20 +24,28 @@ namespace
 
 /** Above the simulation's own: what little it does is to be done in time. */
 constexpr int PRIORITY = 51;
-/** Stands for m_stop among the numbers of what is watched. */
+/** A guest that has not answered by then does without its head start. */
+constexpr long HEAD_START_NS = 50'000'000;
+/** Stand for m_stop and m_timer among the numbers of what is watched. */
 constexpr uint64_t STOP = UINT64_MAX;
+constexpr uint64_t TIMER = UINT64_MAX - 1;
 
 } // namespace
 
 AnswerWatch::AnswerWatch()
     : m_epoll(epoll_create1(EPOLL_CLOEXEC)),
-      m_stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+      m_stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      m_timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))
 {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = STOP;
-    NS_ABORT_MSG_UNLESS(m_epoll && m_stop &&
-                            epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, m_stop.Get(), &event) == 0,
+    epoll_event stop{};
+    stop.events = EPOLLIN;
+    stop.data.u64 = STOP;
+    epoll_event timer{};
+    timer.events = EPOLLIN | EPOLLET;
+    timer.data.u64 = TIMER;
+    NS_ABORT_MSG_UNLESS(m_epoll && m_stop && m_timer &&
+                            epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, m_stop.Get(), &stop) == 0 &&
+                            epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, m_timer.Get(), &timer) == 0,
                         "answers cannot be watched: " << std::strerror(errno));
     // Signals are the simulation's.
     sigset_t all;
@@ -54,37 +63,49 @@ AnswerWatch::~AnswerWatch()
 }
 
 void
-AnswerWatch::Expect(std::vector<NumberedAnswers> answers)
+AnswerWatch::Expect(const std::vector<ExpectedAnswer>& expected)
 {
     std::lock_guard lock(m_mutex);
     Forget();
     m_arrivals.clear();
-    m_expected = std::move(answers);
     ++m_generation;
-    for (size_t index = 0; index < m_expected.size(); ++index)
+    for (const ExpectedAnswer& each : expected)
     {
         epoll_event event{};
         event.events = EPOLLIN | EPOLLONESHOT;
-        event.data.u64 = (uint64_t{m_generation} << 32) | index;
-        if (epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, m_expected[index].second->Get(), &event) != 0)
+        event.data.u64 = (uint64_t{m_generation} << 32) | m_watched.size();
+        // One that cannot be watched is measured by its reader alone.
+        if (epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, each.answers->Get(), &event) == 0)
         {
-            // It is measured by its reader alone.
-            m_expected[index].second = nullptr;
+            m_watched.push_back({each.number, each.answers, HeadStart(each.threads)});
         }
     }
+    itimerspec limit{};
+    limit.it_value.tv_nsec = HEAD_START_NS;
+    timerfd_settime(m_timer.Get(), 0, &limit, nullptr);
 }
 
 void
 AnswerWatch::Forget()
 {
-    for (const auto& [number, fd] : m_expected)
+    for (const Watched& each : m_watched)
     {
-        if (fd)
+        if (each.answers)
         {
-            epoll_ctl(m_epoll.Get(), EPOLL_CTL_DEL, fd->Get(), nullptr);
+            epoll_ctl(m_epoll.Get(), EPOLL_CTL_DEL, each.answers->Get(), nullptr);
         }
     }
-    m_expected.clear();
+    m_watched.clear();
+}
+
+void
+AnswerWatch::EndHeadStarts()
+{
+    // One that began after the timer ran out is ended early: it is only help.
+    for (Watched& each : m_watched)
+    {
+        each.headStart = HeadStart({});
+    }
 }
 
 std::vector<ArrivedConsole>
@@ -115,12 +136,17 @@ AnswerWatch::Run()
                 Forget();
                 return;
             }
-            if (which >> 32 == m_generation)
+            if (which == TIMER)
             {
-                auto& [number, fd] = m_expected[static_cast<uint32_t>(which)];
-                m_arrivals.push_back({number, now});
-                epoll_ctl(m_epoll.Get(), EPOLL_CTL_DEL, fd->Get(), nullptr);
-                fd = nullptr;
+                EndHeadStarts();
+            }
+            else if (which >> 32 == m_generation)
+            {
+                Watched& heard = m_watched[static_cast<uint32_t>(which)];
+                heard.headStart = HeadStart({});
+                m_arrivals.push_back({heard.number, now});
+                epoll_ctl(m_epoll.Get(), EPOLL_CTL_DEL, heard.answers->Get(), nullptr);
+                heard.answers = nullptr;
             }
         }
     }

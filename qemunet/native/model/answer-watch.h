@@ -5,6 +5,7 @@
 #define QEMUNET_ANSWER_WATCH_H
 
 #include "control-messages.h"
+#include "head-start.h"
 #include "unique-fd.h"
 
 #include <cstdint>
@@ -16,8 +17,13 @@
 namespace ns3::qemunet
 {
 
-/** Where a guest's answers arrive, by the number of its console. It stays open while watched. */
-using NumberedAnswers = std::pair<uint32_t, std::shared_ptr<const UniqueFd>>;
+/** A guest that is to be fired. */
+struct ExpectedAnswer
+{
+    uint32_t number;                         //!< Of its console.
+    std::shared_ptr<const UniqueFd> answers; //!< Where its answers arrive; open while watched.
+    std::vector<pid_t> threads;              //!< Run it; they get a HeadStart until it answers.
+};
 
 /**
  * Notes when guests that were fired are first heard of.
@@ -37,24 +43,35 @@ class AnswerWatch
     /**
      * Wait for the first answer of each from now on, and forget what was noted before.
      *
-     * @param answers Stream sockets or terminals at which nothing is left to read.
+     * @param expected Their answers are stream sockets or terminals at which nothing is left to
+     * read.
      */
-    void Expect(std::vector<NumberedAnswers> answers);
+    void Expect(const std::vector<ExpectedAnswer>& expected);
 
     /** @returns What was noted since Expect(). Any thread may ask. */
     std::vector<ArrivedConsole> GetArrivals() const;
 
   private:
+    /** One that is watched. */
+    struct Watched
+    {
+        uint32_t number;                         //!< Of its console.
+        std::shared_ptr<const UniqueFd> answers; //!< Null once it was heard of.
+        HeadStart headStart;                     //!< Until then, or until the time for it is over.
+    };
+
     void Run();
     void Forget();
+    void EndHeadStarts();
 
-    UniqueFd m_epoll;                        //!< All that is watched, and m_stop.
-    UniqueFd m_stop;                         //!< Readable when the thread is to end.
-    mutable std::mutex m_mutex;              //!< Guards what follows.
-    uint32_t m_generation{0};                //!< Of m_expected.
-    std::vector<NumberedAnswers> m_expected; //!< Those watched; nullptr once heard.
-    std::vector<ArrivedConsole> m_arrivals;  //!< What was noted.
-    std::thread m_thread;                    //!< Waits.
+    UniqueFd m_epoll;                       //!< All that is watched, m_stop and m_timer.
+    UniqueFd m_stop;                        //!< Readable when the thread is to end.
+    UniqueFd m_timer;                       //!< Readable when the head starts are to end.
+    mutable std::mutex m_mutex;             //!< Guards what follows.
+    uint32_t m_generation{0};               //!< Of m_watched.
+    std::vector<Watched> m_watched;         //!< Since Expect().
+    std::vector<ArrivedConsole> m_arrivals; //!< What was noted.
+    std::thread m_thread;                   //!< Waits.
 };
 
 } // namespace ns3::qemunet

@@ -3,18 +3,21 @@
  */
 #include "console-firing.h"
 
+#include "head-start.h"
 #include "real-time-simulator.h"
 
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 namespace ns3::qemunet
 {
 
-Console::Console(UniqueFd fd)
-    : m_fd(std::move(fd))
+Console::Console(UniqueFd fd, pid_t guest)
+    : m_fd(std::move(fd)),
+      m_threads(guest == 0 ? std::vector<pid_t>() : ListThreads(guest))
 {
     struct stat status
     {
@@ -30,6 +33,17 @@ Console::Type(char key) const
     ssize_t written = m_isSocket ? ::send(m_fd.Get(), &key, 1, MSG_DONTWAIT | MSG_NOSIGNAL)
                                  : ::write(m_fd.Get(), &key, 1);
     return written == 1 ? 0 : errno;
+}
+
+std::vector<pid_t>
+Console::GetReaders() const
+{
+    pid_t foreground = 0;
+    if (m_threads.empty() && ::ioctl(m_fd.Get(), TIOCGPGRP, &foreground) == 0 && foreground > 0)
+    {
+        return {foreground};
+    }
+    return m_threads;
 }
 
 void

@@ -8,6 +8,7 @@
 #include "unique-fd.h"
 
 #include <memory>
+#include <sys/types.h>
 #include <utility>
 #include <vector>
 
@@ -22,10 +23,15 @@ class Console
 {
   public:
     /**
+     * @param guest The process that runs the guest; 0: whatever is in the foreground of the
+     * terminal.
      * @param fd A stream socket, or a terminal's master. Firing puts a terminal, for all who share
      * it, into non-blocking mode: there is no other way to write to one without ever waiting.
      */
-    explicit Console(UniqueFd fd);
+    Console(UniqueFd fd, pid_t guest);
+
+    /** @returns The threads that are to read what is typed. */
+    std::vector<pid_t> GetReaders() const;
 
     /** Type a blank, which wakes the console's reader. It only helps, so it cannot fail. */
     void Rouse() const;
@@ -40,8 +46,9 @@ class Console
   private:
     int Type(char key) const;
 
-    UniqueFd m_fd;   //!< The descriptor.
-    bool m_isSocket; //!< It is no terminal.
+    UniqueFd m_fd;                //!< The descriptor.
+    bool m_isSocket;              //!< It is no terminal.
+    std::vector<pid_t> m_threads; //!< Of the process that runs the guest.
 };
 
 /** A console by its number; it stays open as long as somebody means to type at it. */

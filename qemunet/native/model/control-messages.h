@@ -27,7 +27,7 @@ static_assert(std::endian::native == std::endian::little,
               "messages are written as they lie in memory");
 
 /** Changes with every change of a layout. */
-constexpr uint16_t CONTROL_VERSION = 2;
+constexpr uint16_t CONTROL_VERSION = 3;
 /** The longest message. */
 constexpr uint32_t CONTROL_MAX_BYTES = 32768;
 
@@ -35,7 +35,7 @@ constexpr uint32_t CONTROL_MAX_BYTES = 32768;
 enum class ControlType : uint16_t
 {
     ATTACH_DOOR = 1,    //!< NumberBody and one descriptor.
-    ATTACH_CONSOLE = 2, //!< NumberBody and one descriptor, or two: see Console.
+    ATTACH_CONSOLE = 2, //!< ConsoleBody and one descriptor, or two: see Console.
     START = 3,          //!< No body.
     FIRE = 4,           //!< FireBody and uint32_t consoles[count].
     COUNTERS = 5,       //!< No body.
@@ -78,7 +78,13 @@ struct [[gnu::packed]] ControlHeader
 
 struct [[gnu::packed]] NumberBody
 {
-    uint32_t number; //!< Of the door or console.
+    uint32_t number; //!< Of the door or the distribution.
+};
+
+struct [[gnu::packed]] ConsoleBody
+{
+    uint32_t number; //!< Of the console.
+    int32_t guest;   //!< Process that runs the guest, or 0: see Console.
 };
 
 struct [[gnu::packed]] FireBody
