@@ -222,6 +222,11 @@ def greeting(nonce: str, attempt: int, *, sh: str) -> bytes:
     return f"{keys} :\n#'\n#\"\nexec {sh} -c '{keeper}' sh {_MODES}\n".encode()
 
 
+def leave() -> bytes:
+    """What makes a shell of a keeper end, so that the keeper greets with another one; nothing to any other shell."""
+    return b' :\n#\'\n#"\n[ "$0" = /dev/tty ] && exit 0\n'
+
+
 def set_up(
     nonce: str, *, sh: str, stray: str, directory: str, channel: str | None, encoded: bool, sentinel: bool
 ) -> bytes:

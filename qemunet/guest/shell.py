@@ -120,27 +120,9 @@ class Shell:
         )
 
     async def _set_up(self) -> bool:
+        """Have a fresh shell, and tell it all that it needs to know; False if it was lost meanwhile."""
         console = self.console
-        patience_s, attempt = self.reply_s / 40, 0
-        asked = self._login is not None and self._login.asked(console)
-        if self._channel is not None and not self._hello:
-            await self._started()
-        # Only the answer to the last attempt counts: of what was typed after an earlier one nobody knows which shell
-        # has read it.
-        while True:
-            if self._login is not None and (attempt or asked or not self._hello):
-                await self._login.log_in(console, quiet_s=patience_s)
-            if attempt == 1 and self._control is not None:
-                await self._mend_from_outside(self._control)
-            hello, alerts = framing.new_nonce(), console.alerts
-            watch = console.watch({"hello": hello})
-            console.write(framing.greeting(hello, attempt, sh=self._sh))
-            with trio.move_on_after(patience_s):
-                if await self._greeted(watch, alerts):
-                    break
-                asked = True
-                continue
-            patience_s, attempt = min(patience_s * 1.5, self.reply_s / 2), attempt + 1
+        hello = self._hello if self._hello and await self._renewed() else await self._greet()
         console.expect_greetings(hello)
         nonce = framing.new_nonce()
         watch = console.watch({"ready": nonce, "hello": hello})
@@ -163,6 +145,42 @@ class Shell:
                 self.encoding = None if encoder == "-" else encoder
                 return True
         return False
+
+    async def _renewed(self) -> bool:
+        """Whether the keeper that was greeted before, if it is there, has brought another shell.
+
+        A greeting would do as well, but leave one more keeper below it each time.
+        """
+        watch = self.console.watch({"hello": self._hello})
+        self.console.write(framing.leave())
+        with trio.move_on_after(self.reply_s / 40):
+            await watch.reached("hello")
+            return True
+        return False
+
+    async def _greet(self) -> str:
+        """Greet until a keeper answers; returns the nonce by which it does."""
+        console = self.console
+        patience_s, attempt = self.reply_s / 40, 0
+        asked = self._login is not None and self._login.asked(console)
+        if self._channel is not None and not self._hello:
+            await self._started()
+        # Only the answer to the last attempt counts: of what was typed after an earlier one nobody knows which shell
+        # has read it.
+        while True:
+            if self._login is not None and (attempt or asked or not self._hello):
+                await self._login.log_in(console, quiet_s=patience_s)
+            if attempt == 1 and self._control is not None:
+                await self._mend_from_outside(self._control)
+            hello, alerts = framing.new_nonce(), console.alerts
+            watch = console.watch({"hello": hello})
+            console.write(framing.greeting(hello, attempt, sh=self._sh))
+            with trio.move_on_after(patience_s):
+                if await self._greeted(watch, alerts):
+                    return hello
+                asked = True
+                continue
+            patience_s, attempt = min(patience_s * 1.5, self.reply_s / 2), attempt + 1
 
     async def _started(self) -> None:
         """Wait for the word of our images that a shell starts: what is typed before may be read in pieces."""

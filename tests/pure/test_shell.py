@@ -12,6 +12,7 @@ import trio
 
 from qemunet.errors import ConsoleError, GuestExitedError
 from qemunet.guest.framing import TEXT_LIMIT_BYTES
+from qemunet.process import process_stat
 from tests.pure.shells import SHELLS, Terminal, open_terminal
 
 Body = Callable[[Terminal], Awaitable[None]]
@@ -413,6 +414,22 @@ def test_a_shell_that_dies_is_found_again(on_shell: Callable[..., None]) -> None
             assert (await terminal.run("echo usable")).output == b"usable\n"
 
     on_shell(partial(body), kept=True, controlled=None)
+
+
+def test_finding_a_shell_again_leaves_nothing_behind(on_shell: Callable[[Body], None]) -> None:
+    async def body(terminal: Terminal) -> None:
+        def processes() -> int:
+            stats = [process_stat(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")]
+            return sum(stat is not None and stat[0] != "Z" and stat[4] == str(terminal.device) for stat in stats)
+
+        await terminal.shell.synchronize()
+        before = processes()
+        for _ in range(5):
+            await terminal.shell.synchronize()
+        assert (await terminal.run("echo usable")).output == b"usable\n"
+        assert processes() <= before
+
+    on_shell(body)
 
 
 def test_daemons(on_shell: Callable[[Body], None], tmp_path: Path) -> None:
