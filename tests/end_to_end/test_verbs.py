@@ -137,6 +137,23 @@ async def experiment(bed):
         return {"said": await second.succeed("echo second") + await third.succeed("echo third")}
 """
 
+FIRED_LATER = """\
+import trio
+
+from qemunet import Task
+
+async def experiment(bed):
+    for ahead_s in (0.7, 0.05):                                           # the simulator has not been told; it has
+        start_s = bed.now_s
+        with trio.CancelScope() as given_up:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(bed.run, Task("given up", {"a": "sleep 5"}, at_s=start_s + 1))
+                await bed.sleep_until(start_s + 1 - ahead_s)
+                given_up.cancel()
+        done = await bed.run(Task("next", {"a": "true"}, at_s=start_s + 2))
+        assert start_s + 2 <= done["a"].fired_s <= done["a"].started_s
+"""
+
 OPEN = """\
 import trio
 
@@ -181,3 +198,8 @@ def test_second_shells_that_are_given_up_are_there_for_others(bench: Bench) -> N
     done, record = bench.run(bench.file("t.txt", TOPOLOGY), bench.file("e.py", GIVEN_UP), "-p", "kind=container")
     assert record["verdict"] == "passed", done.stderr
     assert record["metrics"]["said"] == "second\nthird\n"
+
+
+def test_a_task_that_is_given_up_starts_nothing_later(bench: Bench) -> None:
+    done, record = bench.run(bench.file("t.txt", TOPOLOGY), bench.file("e.py", FIRED_LATER), "-p", "kind=container")
+    assert record["verdict"] == "passed", done.stderr
