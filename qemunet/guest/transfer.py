@@ -121,10 +121,10 @@ async def send(shell: Shell, source: Path, target: str, told: Told) -> None:
             with trio.CancelScope(shield=True), suppress(GuestError):
                 armed = await shell.arm(_DISCARD.format(**words))
                 armed.fire()
-                with trio.move_on_after(shell.reply_s):
+                with trio.move_on_after(shell.reply_s) as limit:
                     await armed.ended()
-                    raise
-                await armed.stop()
+                if limit.cancelled_caught:
+                    await armed.stop()
             raise
 
 
