@@ -68,6 +68,24 @@ class Armed:
         """Start it from here, at once; returns host monotonic time, in ns, of the key stroke."""
         return self._shell.console.write(b"\n")
 
+    async def stays(self) -> None:
+        """Return when it does not stand there any more because it was fired.
+
+        Raises:
+            ConsoleError, GuestExitedError: the shell or the guest is lost.
+        """
+        watch = self._watch
+        while not self._decided():
+            if watch.error is not None:
+                raise watch.error
+            if "died" in watch.hits:
+                self._shell.lose()
+                raise ConsoleError(
+                    f"the shell of {self._shell.node} died before a command began", node=self._shell.node
+                )
+            await watch.changed()
+        await trio.lowlevel.checkpoint()
+
     async def begun(self) -> int:
         """Wait until it has begun; returns host monotonic time, in ns.
 

@@ -122,7 +122,9 @@ class Shell:
     async def _set_up(self) -> bool:
         """Have a fresh shell, and tell it all that it needs to know; False if it was lost meanwhile."""
         console = self.console
-        hello = self._hello if self._hello and await self._renewed() else await self._greet()
+        # Where a terminal asks who is there, no shell reads it.
+        asked = self._login is not None and self._login.asked(console)
+        hello = self._hello if self._hello and not asked and await self._renewed() else await self._greet()
         console.expect_greetings(hello)
         nonce = framing.new_nonce()
         watch = console.watch({"ready": nonce, "hello": hello})

@@ -5,17 +5,19 @@ The guest needs tar and head; it sees nothing but two commands on a shell that n
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import trio
 
-from qemunet.errors import CommandFailed, GuestError
+from qemunet.errors import CommandFailed, ConsoleError, GuestError, GuestExitedError
 from qemunet.guest.armed import Ended
 from qemunet.guest.framing import quote
 from qemunet.guest.output import FileOutput
@@ -28,6 +30,8 @@ _PIECE_BYTES = 64 * 1024
 _MOST_WAITING_BYTES = 256 * 1024
 #: An escaped byte takes up to five characters, and the guest's shell keeps them in its memory.
 _TYPED_BYTES = 32 * 1024
+#: So much is looked at of what a tar says that fails, behind what it has packed.
+_SAID_BYTES = 4096
 
 # The stream holds one entry, `q`, a file or folder. It is unpacked beside its target, so that the target is there
 # whole or not at all; into a folder that is there already its content is added, as cp does.
@@ -40,14 +44,15 @@ mkdir -- "$t.{mark}"
 stty -isig -ixon </dev/tty
 """
 
-# Everything that the terminal brings belongs to head; ^C is a byte like any other meanwhile.
+# Everything that the terminal brings belongs to head; ^C is a byte like any other meanwhile. What tar does not take (a
+# full disk) is taken all the same: a shell that reads the terminal next would do it as commands.
 _RECEIVE = """\
 t={target}
 if [ -d "$t" ]; then t=${{t%/}}/{name}; fi
 w=$t.{mark}
 trap 'stty isig </dev/tty; rm -rf "$w"' EXIT
 set -e
-head -c {size} </dev/tty | tar -xf - -C "$w"
+head -c {size} </dev/tty | {{ r=0; tar -xf - -C "$w" || r=$?; cat >/dev/null; exit "$r"; }}
 if [ -d "$w/q" ] && [ -d "$t" ]; then tar -cf - -C "$w/q" . | tar -xf - -C "$t"; else rm -rf "$t"; mv "$w/q" "$t"; fi
 """
 
@@ -59,13 +64,22 @@ if [ -d "$t" ]; then t=${{t%/}}/{name}; fi
 cat >>"$t.{mark}/tar"
 """
 
+_DISCARD = """\
+t={target}
+if [ -d "$t" ]; then t=${{t%/}}/{name}; fi
+rm -rf "$t.{mark}"
+"""
+
 _FINISH = _RECEIVE.replace("stty isig </dev/tty; ", "").replace("head -c {size} </dev/tty |", '<"$w/tar"')
 
+# What tar says of files that it leaves out, such as sockets, is no part of what it packs.
 _SEND = """\
 s={source}
 [ -e "$s" ] || {{ echo "$s: there is no such file" >&2; exit 1; }}
 [ ! -L "$s" ] || s=$(readlink -f "$s")
-tar -cf - -C "$(dirname "$s")" -- "$(basename "$s")"
+case ${{s##*/}} in .|..) s=$(cd "$s" && pwd -P);; esac
+exec 3>&1
+m=$(tar -cf - -C "$(dirname "$s")" -- "$(basename "$s")" 2>&1 >&3 3>&-) || {{ r=$?; echo "{mark}$m"; exit "$r"; }}
 """
 
 
@@ -81,45 +95,64 @@ async def send(shell: Shell, source: Path, target: str, told: Told) -> None:
     Raises:
         GuestError: there is no such source, or the guest could not take it.
     """
+    target = _path_in_guest(target, f"copy_to {shell.node}", shell.node)
     with tempfile.TemporaryFile() as packed:
         try:
             name = await trio.to_thread.run_sync(_pack, source, packed)
-        except OSError as error:
-            message = f"copy_to {shell.node}: {source} cannot be read: {error.strerror}"
+        except (OSError, tarfile.TarError) as error:
+            message = f"copy_to {shell.node}: {source} cannot be read: {getattr(error, 'strerror', None) or error}"
             raise GuestError(message, node=shell.node) from error
         size = packed.tell()
         packed.seek(0)
         words: dict[str, str | int] = {
+            "path": target,
             "target": quote(target),
             "name": quote(name),
             "mark": f"qemunet-{secrets.token_hex(4)}",
             "size": size,
         }
-        if shell.console.noisy:
-            await _send_in_pieces(shell, packed, words, told)
-            return
-        await _checked(shell, _PREPARE.format(**words), target)
-        armed = await shell.arm(_RECEIVE.format(**words))
-        armed.fire()
+        sending = _send_in_pieces if shell.console.noisy else _send_at_once
         try:
-            await armed.begun()
-            passed = 0
-            while piece := packed.read(_PIECE_BYTES):
-                shell.console.write(piece)
-                await shell.console.drained(_MOST_WAITING_BYTES)
-                passed += len(piece)
-                told(passed, size)
-            ended = await armed.ended()
-        except BaseException:
-            with trio.CancelScope(shield=True):
-                await armed.stop()
+            await sending(shell, packed, words, told)
+        except (ConsoleError, GuestExitedError):
             raise
-        _check(shell, ended, target)
+        except BaseException:
+            # A command that is killed, and one that was not reached, removes nothing.
+            with trio.CancelScope(shield=True), suppress(GuestError):
+                armed = await shell.arm(_DISCARD.format(**words))
+                armed.fire()
+                with trio.move_on_after(shell.reply_s) as limit:
+                    await armed.ended()
+                if limit.cancelled_caught:
+                    await armed.stop()
+            raise
+
+
+async def _send_at_once(shell: Shell, packed: IO[bytes], words: Mapping[str, str | int], told: Told) -> None:
+    """Over a terminal that is nobody else's meanwhile, as it is."""
+    target = str(words["path"])
+    await _checked(shell, _PREPARE.format(**words), target)
+    armed = await shell.arm(_RECEIVE.format(**words))
+    armed.fire()
+    try:
+        await armed.begun()
+        passed = 0
+        while piece := packed.read(_PIECE_BYTES):
+            shell.console.write(piece)
+            await shell.console.drained(_MOST_WAITING_BYTES)
+            passed += len(piece)
+            told(passed, int(words["size"]))
+        ended = await armed.ended()
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await armed.stop()
+        raise
+    _check(shell, ended, target)
 
 
 async def _send_in_pieces(shell: Shell, packed: IO[bytes], words: Mapping[str, str | int], told: Told) -> None:
     """Over a terminal that has no flow control, and that others read as well: as the input of many commands."""
-    target = str(words["target"])
+    target = str(words["path"])
     await _checked(shell, _BEGIN.format(**words), target)
     passed = 0
     while piece := packed.read(_TYPED_BYTES):
@@ -147,12 +180,30 @@ def _check(shell: Shell, ended: Ended, target: str) -> None:
         raise GuestError(f"copy_to {shell.node}: {target} could not be written: {said}", node=shell.node)
 
 
+def _path_in_guest(path: str, what: str, node: str) -> str:
+    """``path`` so that no program of the guest takes it for an option."""
+    try:
+        unusable = not path or "\0" in path or not path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        unusable = True
+    if unusable:
+        raise GuestError(f"{what}: {path!r} can be no path in a guest", node=node)
+    return f"./{path}" if path.startswith("-") else path
+
+
 def _pack(source: Path, packed: IO[bytes]) -> str:
     """Pack a file or folder under the name ``q``; returns its own name."""
     resolved = source.resolve(strict=True)
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        archive.add(resolved, arcname="q")
+        archive.add(resolved, arcname="q", filter=_roots)
+        if not archive.getmembers():
+            raise OSError(errno.EINVAL, "it is a socket")
     return source.name if source.name not in ("", "..") else resolved.name
+
+
+def _roots(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A filter that makes all root's, as what root copies is; users of the host need not be there in the guest."""
+    return member.replace(uid=0, gid=0, uname="", gname="", deep=False)
 
 
 async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
@@ -171,9 +222,11 @@ async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
         CommandFailed: the guest could not read it.
         GuestError: the host could not write it.
     """
+    source = _path_in_guest(source, f"copy_from {shell.node}", shell.node)
     with tempfile.TemporaryFile() as packed:
         output = FileOutput(packed.fileno(), lambda passed: told(passed, None))
-        armed = await shell.arm(_SEND.format(source=quote(source)), output=output)
+        mark = f"qemunet-{secrets.token_hex(4)}:"
+        armed = await shell.arm(_SEND.format(source=quote(source), mark=mark), output=output)
         armed.fire()
         try:
             ended = await armed.ended()
@@ -183,9 +236,9 @@ async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
             raise
         if output.error is not None:
             raise GuestError(f"copy_from {shell.node}: {output.error.strerror}", node=shell.node)
-        packed.seek(0)
         if ended.exit_status != 0:
-            said = packed.read(4096).decode("utf-8", "replace").strip()
+            packed.seek(max(0, packed.seek(0, os.SEEK_END) - _SAID_BYTES))
+            said = packed.read().rpartition(mark.encode())[2].decode("utf-8", "replace").strip()
             raise CommandFailed(
                 f"copy_from {shell.node}: {source} could not be read: {said}",
                 node=shell.node,
@@ -193,6 +246,7 @@ async def fetch(shell: Shell, source: str, target: Path, told: Told) -> Path:
                 output=said,
                 exit_status=ended.exit_status,
             )
+        packed.seek(0)
         try:
             return await trio.to_thread.run_sync(_unpack, packed, PurePosixPath(source).name, target)
         except (OSError, tarfile.TarError) as error:
@@ -212,7 +266,10 @@ def _unpack(packed: IO[bytes], name: str, target: Path) -> Path:
     into = target if target.is_dir() else target.parent
     with tarfile.open(fileobj=packed) as archive, tempfile.TemporaryDirectory(dir=into, prefix=".qemunet-") as work:
         archive.extractall(work, filter=_inside)
-        (entry,) = os.listdir(work)
+        entries = os.listdir(work)
+        if len(entries) != 1:
+            raise OSError(errno.EINVAL, f"not one file or folder came, but {len(entries)}")
+        (entry,) = entries
         name = name if name not in ("", "..") else entry
         written = target / name if target.is_dir() else target
         if written.is_dir():

@@ -12,6 +12,9 @@ from qemunet.tasks.execution import Executor, Running, checked, late
 from qemunet.tasks.protocols import Clock, Observer, Shell
 from qemunet.tasks.task import CompletedCommand, Daemon, Item, Results, Task
 
+#: Whether a guest is lost is looked at until so shortly before the start; then its command does not begin.
+_LOOKED_AFTER_UNTIL_S = 0.5
+
 
 @dataclass(frozen=True)
 class Skew:
@@ -102,6 +105,8 @@ class Execution:
                 self._raise_failure()
             at_s = self._task.at_s
             passed = at_s is not None and at_s < self._clock.now_s()
+            if at_s is not None and not passed:
+                await self._stand(armed, at_s - _LOOKED_AFTER_UNTIL_S)
             firing = await self._clock.fire([guest.shell.number for guest in armed], at_s=at_s)
         except BaseException:
             await self._all_shielded(self._disarm)
@@ -161,6 +166,26 @@ class Execution:
     async def _disarm(self, guest: _Guest) -> None:
         if guest.begun:
             await self._executor.interrupt(guest.first)
+
+    async def _stand(self, armed: Sequence[_Guest], until_s: float) -> None:
+        """Wait until a simulation time; a guest that is lost meanwhile ends the Task, of which nothing has begun."""
+        lost: list[QemunetError] = []
+        async with trio.open_nursery() as nursery:
+
+            async def stand(guest: _Guest) -> None:
+                try:
+                    await self._executor.stays(guest.first)
+                except QemunetError as error:
+                    lost.append(error)
+                    nursery.cancel_scope.cancel()
+
+            for guest in armed:
+                nursery.start_soon(stand, guest)
+            await self._clock.sleep_until(until_s)
+            nursery.cancel_scope.cancel()
+        if lost:
+            self._failures += lost
+            self._raise_failure()
 
     async def _follow(self, guest: _Guest) -> None:
         for index, item in enumerate(guest.items):

@@ -114,6 +114,18 @@ class Executor:
         else:
             self.note("fired", running=running, host_ns=host_ns)
 
+    async def stays(self, running: Running) -> None:
+        """Wait as long as an armed command stands there.
+
+        Raises:
+            ConsoleError, GuestExitedError: the shell or the guest is lost.
+        """
+        try:
+            await running.armed.stays()
+        except GuestError as error:
+            self._lost(running, error)
+            raise
+
     async def begun(self, running: Running) -> None:
         """Wait until it has begun.
 

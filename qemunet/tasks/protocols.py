@@ -64,6 +64,9 @@ class Armed(Protocol):
     def fire(self) -> int:
         """Write the newline at once; returns host monotonic time in ns."""
 
+    async def stays(self) -> None:
+        """Wait as long as it stands there; raises if its shell or guest is lost meanwhile."""
+
     async def begun(self) -> int:
         """Wait for the guest's word that it has begun; returns host monotonic time in ns."""
 

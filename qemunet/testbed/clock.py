@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 import trio
 
-from qemunet.errors import ConsoleError
+from qemunet.errors import ConsoleError, SimulationError
 from qemunet.guest.clock import unix_s
-from qemunet.simulation.client import Simulation
+from qemunet.simulation.client import Firing, Simulation
+
+#: A firing cannot be taken back, so the simulator is told of it no earlier than this, in seconds.
+_AHEAD_S = 0.25
+#: So late a simulator that was told is not waited for any more by who has given up, in seconds.
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,21 @@ class SimulationClock:
         Raises:
             ConsoleError: one of them takes nothing.
         """
-        firing = await self._simulation.fire(consoles, None if at_s is None else round(at_s * 1e9))
+        firing = await self._fire(consoles, at_s)
         for console, why in firing.failures.items():
             node = self._nodes[console]
             raise ConsoleError(f"the console of {node} takes no key stroke: {why}", node=node)
         return _Firing(firing.at_ns / 1e9, firing.written_ns)
+
+    async def _fire(self, consoles: Sequence[int], at_s: float | None) -> Firing:
+        """Have it fired; whoever gives up meanwhile knows whether it has been, and no later command gets the newline."""
+        if at_s is None:
+            return await self._simulation.fire(consoles)
+        await self.sleep_until(at_s - _AHEAD_S)
+        with trio.CancelScope(shield=True), trio.move_on_after(_AHEAD_S + _PATIENCE_S):
+            return await self._simulation.fire(consoles, round(at_s * 1e9))
+        await trio.lowlevel.checkpoint()
+        raise SimulationError(f"the simulator is {_PATIENCE_S:g} s late with a Task's start")
 
     async def arrivals(self) -> Mapping[int, int]:
         """When the consoles fired last were first heard of, as ``Simulation.arrivals``."""

@@ -75,6 +75,7 @@ class SpareShells:
         self._life = life
         self._outputs = outputs
         self._patience = patience
+        self._connected: list[tuple[SpareConsole, Shell]] = []
         self._idle: list[Shell] = []
         self._room = trio.Semaphore(len(consoles))
         self._all = len(consoles)
@@ -99,16 +100,35 @@ class SpareShells:
                 self._idle.append(shell)
 
     async def _start(self) -> Shell:
+        """Start a shell on another console; whoever gives up meanwhile leaves it to the next."""
+        if not self._connected:
+            self._connected.append(await self._connect())
+        spare, shell = self._connected.pop()
+        fired = False
+        try:
+            async with self._control.lock:
+                armed = await self._control.arm(self._starting(spare.tty))
+                armed.fire()
+                fired = True
+                # A second keeper must not get the terminal because the first one was not waited for.
+                with trio.CancelScope(shield=True):
+                    with trio.move_on_after(self._control.reply_s):
+                        await armed.ended()
+                        return shell
+                    await armed.stop()
+        finally:
+            if not fired:
+                self._connected.append((spare, shell))
+        return shell  # Whether it has started after all, its answer shows.
+
+    async def _connect(self) -> tuple[SpareConsole, Shell]:
         spare = self._consoles.pop()
         log = self._directory / f"{self._node}.{spare.tty.removeprefix('/dev/').replace('/', '')}.log"
         console = Console(spare.descriptor, channel=spare.channel, node=self._node, log=log, explain=self._life.ended)
-        await self._stack.enter_async_context(console)
+        with trio.CancelScope(shield=True):
+            await self._stack.enter_async_context(console)
         self.opened.append(console)
-        async with self._control.lock:
-            armed = await self._control.arm(self._starting(spare.tty))
-            armed.fire()
-            await armed.ended()
-        return Shell(
+        return spare, Shell(
             console,
             channel=spare.channel_device,
             control=self._control,

@@ -394,6 +394,25 @@ def test_a_guest_dies(tmp_path: Path) -> None:
     on_bed(tmp_path, body)
 
 
+def test_a_guest_dies_before_the_start(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        async def kill() -> None:
+            while len([event for event in bed.events if event.kind == "armed"]) < 2:
+                await trio.lowlevel.checkpoint()
+            bed.terminals["n1"].console.fail(GuestExitedError("n1 rebooted", node="n1", reason="reboot"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kill)
+            with pytest.raises(GuestExitedError, match="n1 rebooted") as caught:
+                await bed.run(Task("later", {"n0": f"touch {tmp_path}/never", "n1": ":"}, at_s=1e6))
+        assert isinstance(caught.value.__cause__, BrokenBarrierError)
+        assert "fired" not in [event.kind for event in bed.events]
+        assert (await bed.verbs["n0"].run("echo usable")).output == "usable\n"
+        assert not (tmp_path / "never").exists()
+
+    on_bed(tmp_path, body, count=2)
+
+
 def test_one_task_at_a_time_and_verbs_wait(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
