@@ -64,6 +64,11 @@ timeout_s: 300
     assert (sweep.seed, sweep.order, sweep.timeout_s, sweep.jobs, sweep.retry) == (1, "random", 300, None, Retry())
 
 
+def test_shipped_sweeps() -> None:
+    for path in (Path(__file__).parents[2] / "experiments").glob("*.yaml"):
+        assert read_sweep(path).points
+
+
 def test_nothing_but_the_sources(folder: Path) -> None:
     sweep = read_sweep(write(folder, ""))
     assert sweep.points == ({},)
