@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import trio
-from qemunet.batch.executor import END_S, LocalExecutor
 
+from qemunet.batch.executor import END_S, LocalExecutor
 from qemunet.errors import HostError
 from qemunet.host.messages import (
     ANCILLARY_BYTES,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,12 @@ def job(bench: Bench, experiment: Path, number: int = 1, **parameters: str) -> J
     return Job(planned, 1, str(topology), experiment, bench.runs, 60.0)
 
 
+def begun(bench: Bench) -> None:
+    """Wait until the experiment that waits does so."""
+    log = bench.runs / ".1-1.log"
+    wait_for(lambda: log.exists() and "waits" in log.read_text(), lambda: "the run has not begun")
+
+
 def warm(body: Callable[[WarmExecutor], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         with trio.fail_after(DEADLINE_S):
@@ -151,9 +159,7 @@ def test_a_template_that_has_died_takes_no_run_along(bench: Bench) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(go, job(bench, waits))
-            log = bench.runs / ".1-1.log"
-            while not (log.exists() and "waits" in log.read_text()):
-                await trio.sleep(0.02)
+            await trio.to_thread.run_sync(begun, bench)
             before = executor.template_pid
             assert before is not None
             os.kill(before, signal.SIGKILL)
@@ -175,9 +181,7 @@ def test_a_cancelled_run_is_ended_first(bench: Bench) -> None:
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(executor.execute, job(bench, waits))
-                log = bench.runs / ".1-1.log"
-                while not (log.exists() and "waits" in log.read_text()):
-                    await trio.sleep(0.02)
+                await trio.to_thread.run_sync(begun, bench)
                 scope.cancel()
         assert json.loads((bench.runs / "waits" / "1" / "run.json").read_text())["status"] == "interrupted"
 
@@ -200,14 +204,10 @@ trio.run(main)
 
 
 def test_kill_9_of_the_batch_ends_its_runs_and_the_template(bench: Bench) -> None:
-    import subprocess
-    import sys
-
     bench.runs.mkdir()
     topology, waits = bench.file("t.txt", TOPOLOGY), bench.file("waits.py", WAITS)
     batch = subprocess.Popen([sys.executable, "-c", BATCH, topology, waits, bench.runs], cwd=bench.directory)
-    log = bench.runs / ".1-1.log"
-    wait_for(lambda: log.exists() and "waits" in log.read_text(), lambda: "the run has not begun")
+    begun(bench)
     batch.kill()
     batch.wait()
     bench.assert_nothing_left()

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "testbed": LEAVES | {"topology", "plan", "host", "simulation", "guest", "tasks", "results", "experiment"},
     "signals": set(),
     "run": LEAVES | {"topology", "plan", "results", "experiment", "testbed", "signals"},
-    "batch": LEAVES | {"topology", "plan", "results", "experiment", "run", "signals"},
+    "batch": LEAVES | {"host", "topology", "plan", "results", "experiment", "run", "signals"},
     "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "cli"},
     "": {"tasks"},
 }
