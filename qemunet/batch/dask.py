@@ -327,7 +327,7 @@ async def open_dask(
 
     def connect() -> Client:
         where = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
-        return Client(**where, timeout=CONNECT_S, set_as_default=False)
+        return Client(**where, timeout=CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
 
     try:
         client = await trio.to_thread.run_sync(connect)
