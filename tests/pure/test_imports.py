@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "signals": set(),
     "run": LEAVES | {"topology", "plan", "results", "experiment", "testbed", "signals"},
     "batch": LEAVES | {"host", "topology", "plan", "results", "experiment", "run", "signals"},
-    "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "cli"},
+    "cli": LEAVES
+    | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "batch", "signals", "cli"},
     "": {"tasks"},
 }
 """For each room (module or folder of the package; "" is the package itself): the rooms and modules it may import."""
