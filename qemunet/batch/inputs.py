@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ def input_files(topology: str, experiment: Path) -> list[Path]:
     found: dict[Path, None] = {}
     waiting = [path for path in (experiment, Path(topology)) if path.is_file()]
     while waiting:
-        path = waiting.pop().absolute()
+        path = Path(os.path.abspath(waiting.pop()))
         if path in found:
             continue
         found[path] = None
