@@ -156,6 +156,18 @@ def test_a_cancelled_run_is_ended_first(cluster: str, bench: Bench) -> None:
     on(cluster, bench, body)
 
 
+def test_kill_9_of_the_batch_ends_its_runs_there(cluster: str, bench: Bench) -> None:
+    mark = bench.directory / "mark"
+    bench.file("waits.py", WAITS)
+    sweep = bench.file("sweep.yaml", f"topology: t.txt\nexperiment: waits.py\nparameters: {{mark: {mark}}}\n")
+    batch = bench.start_words("batch", sweep, "--runs-dir", bench.runs, "--dask", cluster)
+    wait_for(mark.exists, lambda: "the run has not begun")
+    batch.kill()
+    batch.communicate()
+    record = bench.runs / "sweep" / "waits" / "1" / "run.json"
+    wait_for(lambda: json.loads(record.read_text())["status"] == "interrupted", lambda: "the run goes on")
+
+
 def results_of(directory: Path) -> dict[tuple[int, str], Any]:
     with sqlite3.connect(directory / "index.sqlite") as index:
         rows = index.execute(
