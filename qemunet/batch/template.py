@@ -177,8 +177,8 @@ def end_program(main: Callable[[], int]) -> None:
         os._exit(status)
 
 
-def main() -> int:
-    """Be the template."""
+def main() -> None:
+    """Be the template, and then each of its runs. Never returns."""
     python_signals()
     control = socket.socket(fileno=int(sys.argv[2]))
     control.set_inheritable(False)
@@ -186,12 +186,9 @@ def main() -> int:
     template = Template(control, program)
     template.load()
     show_command_line([sys.executable, "-m", "qemunet.batch.template", program])
-    run = template.serve()
-    if run is not None:
-        end_program(run)
-    # Runs that go on notice the end of their batch by themselves.
-    return 0
+    # Runs that go on when the template ends notice the end of their batch by themselves.
+    end_program(template.serve() or (lambda: 0))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
