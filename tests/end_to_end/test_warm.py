@@ -62,7 +62,7 @@ async def experiment(bed):
 """
 
 CRASH = "import os\n\nasync def experiment(bed):\n    os.abort()\n"
-WAITS = "import trio\n\nasync def experiment(bed):\n    bed.progress('waits')\n    await trio.sleep_forever()\n"
+WAITS = "import trio\n\nasync def experiment(bed):\n    bed.progress('nothing to do')\n    await trio.sleep_forever()\n"
 
 EXTENDS = """\
 async def experiment(bed):
@@ -92,7 +92,7 @@ def job(bench: Bench, experiment: Path, number: int = 1, **parameters: str) -> J
 def begun(bench: Bench) -> None:
     """Wait until the experiment that waits does so."""
     log = bench.runs / ".1-1.log"
-    wait_for(lambda: log.exists() and "waits" in log.read_text(), lambda: "the run has not begun")
+    wait_for(lambda: log.exists() and "nothing to do" in log.read_text(), lambda: "the run has not begun")
 
 
 def warm(body: Callable[[WarmExecutor], Awaitable[Any]]) -> Any:
