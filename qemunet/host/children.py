@@ -1,4 +1,4 @@
-"""Starts a process of the Run: fork, descriptors, mount view, exec.
+"""Starts a process of the Run: fork, descriptors, mount view, exec (or, where it is loaded already, a call).
 
 Runs in the Run's init, which is single-threaded: only there may Python code run between fork and exec.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 import stat
-from collections.abc import Mapping, Sequence
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 
 from qemunet.host import linux
+from qemunet.host.programs import LOADED, python_signals, reset_signals
+from qemunet.host.title import show_command_line
 
 _VIEW_ROOT = "/sys"
 _VIEW_FLAGS = linux.MS_NOSUID | linux.MS_NODEV
@@ -87,6 +90,10 @@ def _become(
         stage = "descriptors"
         report = _place_descriptors(fds, log, report)
         stage = "exec"
+        loaded = LOADED.get(tuple(argv[1:]))
+        if loaded is not None:
+            os.close(report)
+            _be_loaded(loaded, argv, env)
         os.execvpe(argv[0], list(argv), dict(env))
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
@@ -97,12 +104,21 @@ def _become(
         os._exit(127)
 
 
-def reset_signals() -> None:
-    """Undo what Python does to signals: an ignored one would stay ignored across exec."""
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+def _be_loaded(main: Callable[[], int], argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Be a program that is loaded already. Never returns."""
+    status = 1
+    try:
+        python_signals()
+        os.environ.clear()
+        os.environ.update(env)
+        show_command_line(argv)
+        status = main()
+    except BaseException:  # noqa: BLE001 - nothing may leave into what this was forked from
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _place_descriptors(fds: Mapping[int, int], log: int, report: int) -> int:

@@ -20,8 +20,8 @@ from contextlib import suppress
 from typing import Any, TypedDict
 
 from qemunet.host import linux, mounts
-from qemunet.host.children import reset_signals
 from qemunet.host.messages import ancillary_of, encode, failure_of
+from qemunet.host.programs import reset_signals
 
 MOST_PROCESSES = 1024
 """Processes and threads of one container: what bounds a fork bomb."""

@@ -16,7 +16,6 @@ import traceback
 from typing import TypedDict
 
 from qemunet.host import linux, rtnetlink
-from qemunet.host.children import reset_signals
 from qemunet.host.container_init import Inside, be_container_init
 from qemunet.host.container_root import IDS, ContainerRoot
 from qemunet.host.messages import (
@@ -30,6 +29,7 @@ from qemunet.host.messages import (
     encode,
     failure_of,
 )
+from qemunet.host.programs import reset_signals
 
 QUEUE_FRAMES = 4096
 """Frames that a container's tap holds until the simulator takes them."""

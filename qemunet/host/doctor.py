@@ -47,12 +47,15 @@ class Requirement:
     remedy: str | None = None
 
 
-def check_requirements(plan: Plan | None = None, *, cache: Path | None = None) -> list[Requirement]:
+def check_requirements(
+    plan: Plan | None = None, *, cache: Path | None = None, namespaces: bool = True
+) -> list[Requirement]:
     """Look at everything, trying what can be tried; takes about half a second.
 
     Args:
         plan: What is to be run: what it does not use is optional. Without it, what the default topologies use counts.
         cache: Where images are kept, for its free space; its parents are looked at if it does not exist yet.
+        namespaces: Try to make a Run's namespaces, which takes 0.1 s. Who is about to make them anyway need not.
     """
     if plan is None:
         architectures: Sequence[str] = DEFAULT_ARCHITECTURES
@@ -68,7 +71,7 @@ def check_requirements(plan: Plan | None = None, *, cache: Path | None = None) -
         _native,
         *(lambda arch=arch: _qemu(arch) for arch in architectures),
         lambda: _image_programs("required" if plan is None else "optional"),
-        _namespaces,
+        *([_namespaces] if namespaces else []),
         lambda: _tun(bridged or containers),
         lambda: _tap_creator(bridged),
         lambda: _container_programs(containers),

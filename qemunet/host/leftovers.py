@@ -200,7 +200,8 @@ def _pids() -> list[int]:
 
 def _init_at(pid: int) -> tuple[str, ControllerIdentity] | None:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        # That of a fork fills the room it has with zeros.
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     return parse_init_argv([os.fsdecode(word) for word in words])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 
@@ -31,6 +32,7 @@ CAP_NET_ADMIN = 12
 CAP_SYS_ADMIN = 21
 CAP_SYS_RESOURCE = 24
 _PR_CAPBSET_DROP = 24
+_PR_SET_PDEATHSIG = 1
 
 TUN_DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
@@ -64,6 +66,13 @@ def enter_namespace(descriptor: int, what: str) -> None:
 def drop_capability(number: int) -> None:
     """Give a capability up for this process, once it has executed a program, and for all its children."""
     check(libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), f"capability {number}")
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when the thread that forked it has ended, or now if ``parent`` has ended already."""
+    check(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "parent's death")
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """The controller's side of a Run's init: starts it, speaks to it, notices its end, and ends it.
 
-Needs nothing of the program around it: the init is executed, not forked from here, so threads do no harm, and no
-signal handler, no path and no parent-death signal is involved.
+Needs nothing of the program around it: the init is executed, not forked from here (unless one was, before there were
+threads: ``spare``), so threads do no harm, and no signal handler and no path is involved.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from qemunet.host.launch import init_argv, init_environment
 from qemunet.host.linux import TUN_DEVICE
 from qemunet.host.messages import MAX_DESCRIPTORS, Message
 from qemunet.host.run_process import RunProcess
+from qemunet.host.spare import ForkedProcess, take_spare
 from qemunet.plan.model import HostPlan
 from qemunet.process import ContainerInterface, Spawner, StartedContainer
 
@@ -44,7 +45,7 @@ class RunInit:
         start_s: Seconds from the start of the process to its being ready.
     """
 
-    def __init__(self, label: str, process: trio.Process, control: socket.socket, stderr: int) -> None:
+    def __init__(self, label: str, process: trio.Process | ForkedProcess, control: socket.socket, stderr: int) -> None:
         self.label = label
         self.namespaces: tuple[str, ...] = ()
         self.start_s = 0.0
@@ -357,7 +358,7 @@ def _raise_descriptor_limit() -> None:
 
 
 async def _launch(label: str) -> RunInit:
-    """Execute the init with its three descriptors."""
+    """Start the init with its three descriptors: the one in waiting, if this process has one, or by execution."""
     with ExitStack() as ours, ExitStack() as passed_on:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.callback(control.close)
@@ -368,14 +369,19 @@ async def _launch(label: str) -> RunInit:
             # The control socket alone does not tell our death if a fork of ours (multiprocessing) still holds it.
             controller = os.pidfd_open(os.getpid())
             passed_on.callback(os.close, controller)
-            process = await trio.lowlevel.open_process(
-                init_argv(label),
-                stdin=theirs.fileno(),
-                stdout=controller,
-                stderr=stderr,
-                env=init_environment(),
-                start_new_session=True,
-            )
+            process: trio.Process | ForkedProcess
+            argv, environment, spare = init_argv(label), init_environment(), take_spare()
+            if spare is not None:
+                process = spare.start(argv, environment, stdin=theirs.fileno(), stdout=controller, stderr=stderr)
+            else:
+                process = await trio.lowlevel.open_process(
+                    argv,
+                    stdin=theirs.fileno(),
+                    stdout=controller,
+                    stderr=stderr,
+                    env=environment,
+                    start_new_session=True,
+                )
         except OSError as error:
             raise HostError(f"The Run's init could not be started: {error}.") from error
         ours.pop_all()

@@ -181,7 +181,9 @@ class _Builder:
         """Everything that needs no process of the run: requirements, images, accelerators, host.json."""
         facts = await trio.to_thread.run_sync(host_facts, sorted({guest.arch for guest in self.machines}))
         self.directory.write("host.json", to_json(facts))
-        require(await trio.to_thread.run_sync(check_requirements, self.plan))
+        # The Run's init is started next, and says as well what forbids namespaces.
+        check = partial(check_requirements, self.plan, namespaces=False)
+        require(await trio.to_thread.run_sync(check))
         for guest in self.machines:
             if guest.image is not None and (guest.image, guest.arch) not in self.images:
                 find = partial(image_files, guest.image, guest.arch, progress=self.progress)

@@ -99,8 +99,11 @@ class Bench:
         return done, record
 
     def start(self, topology: Path, experiment: Path, *words: str) -> subprocess.Popen[str]:
+        return self.start_words("run", topology, experiment, "--runs-dir", self.runs, *words)
+
+    def start_words(self, *words: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command("run", topology, experiment, "--runs-dir", self.runs, *words),
+            self.command(*words),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

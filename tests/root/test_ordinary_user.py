@@ -43,6 +43,10 @@ os.setuid(65534)
 AS_NOBODY = (
     BECOME_NOBODY
     + """
+if "spare" in sys.argv:
+    from qemunet.host.spare import prepare_spare
+    linux.libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, as execution would do it
+    prepare_spare()
 from qemunet.errors import QemunetError
 from qemunet.host.leftovers import running_runs
 from qemunet.host.doctor import check_requirements
@@ -84,8 +88,9 @@ def test_taps_are_refused_with_the_remedy(start_controller: StartController) -> 
     assert "attach=native" in hint
 
 
-def test_everything_works_where_the_tun_device_is_open(start_controller: StartController) -> None:
-    controller = start_controller(AS_NOBODY, "test-nobody", "666", "run")
+@pytest.mark.parametrize("init", ["executed", "spare"])
+def test_everything_works_where_the_tun_device_is_open(start_controller: StartController, init: str) -> None:
+    controller = start_controller(AS_NOBODY, "test-nobody", "666", "run", init)
     facts = json.loads(controller.line())
     assert facts["namespaces"] == ["user", "mount", "uts", "net", "pid"]
     assert not facts["as_root"]

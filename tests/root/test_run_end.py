@@ -20,7 +20,11 @@ StartController = Callable[..., Controller]
 HOLDS_A_RUN = """
 import os, signal, sys, trio
 from qemunet.host.run_init import open_run_init
+from qemunet.host.spare import prepare_spare
 from qemunet.plan.model import HostPlan, TapPlan
+
+if "spare" in sys.argv:
+    prepare_spare()
 
 async def main():
     async with open_run_init(label=sys.argv[1]) as init:
@@ -44,9 +48,10 @@ trio.run(main)
 """
 
 
-def test_kill_9_of_the_controller_leaves_nothing(start_controller: StartController) -> None:
+@pytest.mark.parametrize("init", ["executed", "spare"])
+def test_kill_9_of_the_controller_leaves_nothing(start_controller: StartController, init: str) -> None:
     interfaces = set(os.listdir("/sys/class/net"))
-    controller = start_controller(HOLDS_A_RUN, "test-kill-9")
+    controller = start_controller(HOLDS_A_RUN, "test-kill-9", init)
     assert controller.line() == "ready None"
     watch = Watch(find_run("test-kill-9"))
     assert set(os.listdir("/sys/class/net")) == interfaces
@@ -69,8 +74,9 @@ def test_kill_9_although_a_fork_of_the_controller_holds_the_socket(start_control
         os.close(fork)
 
 
-def test_interrupt_of_the_foreground_group_does_not_reach_the_run(start_controller: StartController) -> None:
-    controller = start_controller(HOLDS_A_RUN, "test-interrupt")
+@pytest.mark.parametrize("init", ["executed", "spare"])
+def test_interrupt_of_the_foreground_group_does_not_reach_the_run(start_controller: StartController, init: str) -> None:
+    controller = start_controller(HOLDS_A_RUN, "test-interrupt", init)
     assert controller.line() == "ready None"
     for _ in range(3):
         os.killpg(controller.process.pid, signal.SIGINT)
