@@ -325,3 +325,6 @@ class _Builder:
                 bed.report = getattr(error, "report", None)
                 self.event("failure", what="stopping the simulator", message=error.message)
                 raise
+            finally:
+                if bed.report is not None:
+                    self.directory.write("lag.json", to_json({"schema": 1, **asdict(bed.report.lag)}))
