@@ -18,6 +18,7 @@ VERBS = {
     "run": "run an experiment on a topology",
     "check": "parse, check and plan a topology; no privileges needed",
     "draw": "draw a picture of a topology",
+    "report": "write a run or a batch as one HTML file",
     "convert": "write a topology in another format",
     "generate": "write a topology of a common shape",
     "image": "list, build or remove guest images",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -327,4 +328,4 @@ class _Builder:
                 raise
             finally:
                 if bed.report is not None:
-                    self.directory.write("lag.json", to_json({"schema": 1, **asdict(bed.report.lag)}))
+                    self.directory.write("lag.json", json.dumps({"schema": 1, **asdict(bed.report.lag)}) + "\n")
