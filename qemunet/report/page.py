@@ -65,7 +65,7 @@ def short(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.10g}"
     if isinstance(value, (list, dict)):
         import json
 
@@ -109,9 +109,9 @@ def host_rows(host: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]] | Non
     facts: list[tuple[str, object]] = [
         ("Host", host.get("hostname")),
         ("System", host.get("system")),
-        ("Kernel", f"{host.get('kernel')} {host.get('machine')}"),
+        ("Kernel", f"{host['kernel']} {host.get('machine', '')}" if host.get("kernel") else None),
         ("Processor", host.get("cpu_model")),
-        ("Cores", f"{host.get('cores_usable')} of {host.get('cores')} usable"),
+        ("Cores", f"{host.get('cores_usable')} of {host['cores']} usable" if host.get("cores") else None),
         ("Memory", f"{size(memory)}, {size(available)} available" if _whole(memory) and _whole(available) else None),
         ("Load when it began", ", ".join(f"{each:.2f}" for each in load) if isinstance(load, list) else None),
         ("Hypervisor", host.get("hypervisor")),

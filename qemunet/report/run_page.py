@@ -84,7 +84,7 @@ def _reason(data: RunData) -> str:
     if record.get("status") == "unfaithful" and isinstance(fidelity, Mapping):
         return "; ".join(map(str, fidelity.get("reasons") or ())) or str(fidelity.get("summary"))
     if isinstance(error, Mapping):
-        return one_line(str(error.get("message")), 300)
+        return one_line(str(error.get("message")).split("\n", 1)[0].removesuffix("; it wrote:"), 300)
     if record.get("status") == "interrupted":
         cut = "; its record ends where it was cut" if data.timeline.cut else ""
         return f"The run was ended from outside before its experiment was over{cut}."

@@ -75,7 +75,7 @@ class _Picture:
         self._banded = len(timeline.tasks) <= _MOST_BANDS
         names = timeline.nodes
         self._left = min(_LEFT_MOST, max((width_of(name, _SIZE) for name in names), default=0.0) + 18.0)
-        self._left = max(self._left, 74.0)
+        self._left = max(self._left, 96.0)
         self._end_s = max(timeline.end_s, 1e-6)
         self._scale = (WIDTH - self._left - _RIGHT) / self._end_s
         self._lanes = list(self._make_lanes())
