@@ -11,7 +11,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from qemunet.drawing.style import INK, PALE, PAPER
 
@@ -25,6 +25,7 @@ GRID = "#d5dbe3"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _PATTERNS: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _MOST_WORDS = 26
+_MOST_TICKS = 7  # values of a parameter that each get a tick
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -92,6 +93,7 @@ class MetricChart:
         scale: Of the parameter's axis.
         log_metric: The metric's axis is logarithmic.
         legend: What the labels of the series are values of.
+        facet: What all of the chart has in common, above it.
         categories: Order of the texts on an axis of categories.
     """
 
@@ -101,6 +103,7 @@ class MetricChart:
     scale: Scale = "linear"
     log_metric: bool = False
     legend: str = ""
+    facet: str = ""
     categories: Sequence[str] = field(default_factory=tuple)
 
 
@@ -132,12 +135,14 @@ def draw_metric(chart: MetricChart) -> str:
             axes.ticklabel_format(axis="y", style="sci", scilimits=(-4, 6), useMathText=False)
         axes.set_xlabel(_short(chart.parameter, 48))
         axes.set_ylabel(_short(chart.metric, 32))
+        if chart.facet:
+            axes.text(1.0, 1.02, _short(chart.facet, 40), transform=axes.transAxes, ha="right", va="bottom", weight="bold")
         if many:
             columns = 2 if max(len(series.label) for series in chart.series) <= 16 else 1
             axes.legend(
                 title=_short(chart.legend, 48),
                 loc="lower left",
-                bbox_to_anchor=(0.0, 1.02),
+                bbox_to_anchor=(0.0, 1.1 if chart.facet else 1.02),
                 ncols=min(columns + (len(chart.series) > 4 and columns == 2), len(chart.series)),
                 borderaxespad=0.0,
                 alignment="left",
@@ -208,9 +213,14 @@ def _plain_logs(axes: Axes, axis: Literal["x", "y"], values: Sequence[float]) ->
     which = axes.xaxis if axis == "x" else axes.yaxis
     positive = [value for value in values if value > 0]
     span = max(positive) / min(positive) if positive else 10.0
+    if axis == "x" and len(set(positive)) <= _MOST_TICKS:
+        which.set_major_locator(FixedLocator(sorted(set(positive))))
+        which.set_minor_locator(NullLocator())
+        which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+        return
     subs = (1.0, 2.0, 5.0) if span < 300 else (1.0,)
     which.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}" if 1e-4 <= value < 1e6 else f"{value:.4g}"))
     which.set_minor_formatter(NullFormatter())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qemunet.drawing.charts import MetricChart, Sample, Series
@@ -10,8 +10,10 @@ from qemunet.report.axes import Axis, axis_of, log_parameters
 from qemunet.report.batch_data import BatchData, Run, is_number
 from qemunet.report.summary import summarize
 
-MOST_CHARTS = 30
+MOST_CHARTS = 60
 _MOST_SERIES = 8
+_MOST_FACETS = 6
+_LOG_SPAN = 50.0  # of a metric, above which its axis is logarithmic too
 _SCATTERED = 12  # different values of a parameter, above which one that is no grid's is not joined by lines
 
 
@@ -25,14 +27,25 @@ class Chart:
 
 
 def charts_of(data: BatchData) -> Iterator[Chart]:
-    """Yield the charts of a batch: of each metric, over each parameter."""
+    """Yield the charts of a batch: of each metric, over each parameter.
+
+    Of the other parameters those of few values make the series of a chart, the next ones charts of their own; over what
+    is left means are taken together, which the chart says.
+    """
     varying = data.varying
     logs = log_parameters(data.sweep)
     axes = {name: axis_of(name, _texts(data, name), log_scale=name in logs) for name in varying}
     for metric in data.metrics:
         runs = [run for run in data.runs if counts(run) and is_number(_value(run, metric))]
         for name in varying:
-            yield _chart(data, metric, runs, axes, name)
+            others = [other for other in varying if other != name]
+            by, rest = _split(axes, others, _MOST_SERIES)
+            facets, pooled = _split(axes, rest, _MOST_FACETS)
+            for key in _keys(axes, facets):
+                fixed = dict(zip(facets, key, strict=True))
+                some = [run for run in runs if fixed.items() <= data.points[run.point].items()]
+                if some:
+                    yield _chart(data, metric, some, axes, name, by, fixed, pooled)
 
 
 def counts(run: Run) -> bool:
@@ -49,17 +62,23 @@ def _value(run: Run, metric: str) -> float:
     return value
 
 
-def _chart(data: BatchData, metric: str, runs: Sequence[Run], axes: dict[str, Axis], name: str) -> Chart:
+def _chart(
+    data: BatchData,
+    metric: str,
+    runs: Sequence[Run],
+    axes: Mapping[str, Axis],
+    name: str,
+    by: Sequence[str],
+    fixed: Mapping[str, str],
+    pooled: Sequence[str],
+) -> Chart:
     axis = axes[name]
-    others = [other for other in axes if other != name]
-    by, pooled = _series_by(data, axes, name, others)
-    groups: dict[tuple[str, ...], dict[str, list[float]]] = {}
-    for key in _keys(axes, by):
-        groups[key] = {text: [] for text in axis.texts}
+    groups: dict[tuple[str, ...], dict[str, list[float]]] = {
+        key: {text: [] for text in axis.texts} for key in _keys(axes, by)
+    }
     for run in runs:
         parameters = data.points[run.point]
-        key = tuple(parameters.get(other, "") for other in by)
-        groups.setdefault(key, {}).setdefault(parameters.get(name, ""), []).append(_value(run, metric))
+        groups[tuple(parameters.get(other, "") for other in by)][parameters.get(name, "")].append(_value(run, metric))
     joined = len(axis.texts) <= _SCATTERED or len(data.points) > len(axis.texts)
     series = [
         Series(", ".join(key), samples, joined)
@@ -67,7 +86,8 @@ def _chart(data: BatchData, metric: str, runs: Sequence[Run], axes: dict[str, Ax
         if (samples := list(_samples(axis, values)))
     ]
     means = [sample.mean for each in series for sample in each.samples]
-    spread = bool(means) and min(means) > 0 and axis.scale == "log" and max(means) > 50 * min(means)
+    spread = bool(means) and min(means) > 0 and axis.scale == "log" and max(means) > _LOG_SPAN * min(means)
+    facet = ", ".join(f"{key}={text}" for key, text in fixed.items())
     chart = MetricChart(
         metric,
         axis.label,
@@ -75,29 +95,25 @@ def _chart(data: BatchData, metric: str, runs: Sequence[Run], axes: dict[str, Ax
         scale=axis.scale,
         log_metric=spread,
         legend=", ".join(by),
-        categories=[text for text in axis.texts] if axis.scale == "categories" else (),
+        facet=facet,
+        categories=list(axis.texts) if axis.scale == "categories" else (),
     )
-    return Chart(chart, f"{_safe(metric)}--{_safe(name)}.svg", tuple(pooled))
+    words = [metric, name, *(facet.split(", ") if facet else ())]
+    return Chart(chart, f"{'--'.join(map(_safe, words))}.svg", tuple(pooled))
 
 
-def _series_by(
-    data: BatchData, axes: dict[str, Axis], name: str, others: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """Return the parameters whose values make the series, and those over which a series is taken together.
-
-    As few are pooled as may be: those of few values make the series, as long as there are not too many to tell apart.
-    """
-    by: list[str] = []
+def _split(axes: Mapping[str, Axis], names: Sequence[str], most: int) -> tuple[list[str], list[str]]:
+    """Part parameters: those whose values make at most so many combinations together, those of few values first."""
+    taken: set[str] = set()
     count = 1
-    for other in sorted(others, key=lambda each: len(axes[each].texts)):
-        if count * len(axes[other].texts) <= _MOST_SERIES:
-            by.append(other)
-            count *= len(axes[other].texts)
-    by = [other for other in others if other in by]
-    return by, [other for other in others if other not in by]
+    for name in sorted(names, key=lambda each: len(axes[each].texts)):
+        if count * len(axes[name].texts) <= most:
+            taken.add(name)
+            count *= len(axes[name].texts)
+    return [name for name in names if name in taken], [name for name in names if name not in taken]
 
 
-def _keys(axes: dict[str, Axis], by: Sequence[str]) -> list[tuple[str, ...]]:
+def _keys(axes: Mapping[str, Axis], by: Sequence[str]) -> list[tuple[str, ...]]:
     keys: list[tuple[str, ...]] = [()]
     for name in by:
         keys = [(*key, text) for key in keys for text in axes[name].texts]

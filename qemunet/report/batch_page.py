@@ -32,7 +32,6 @@ def batch_page(data: BatchData, target: Path) -> tuple[str, dict[str, str]]:
     """
     figures: dict[str, str] = {}
     charts = list(islice(charts_of(data), MOST_CHARTS))
-    wanted = len(data.metrics) * len(data.varying)
     metrics = data.metrics
     troubled = [run for run in data.runs if run.counted is not None and run.counted.status != "passed"]
     cut = [attempt for run in data.runs for attempt in run.attempts if attempt is not run.counted]
@@ -44,7 +43,7 @@ def batch_page(data: BatchData, target: Path) -> tuple[str, dict[str, str]]:
         "constant": [(name, short(text)) for name, text in data.constant.items()],
         "varying": data.varying,
         "charts": _by_metric(charts, figures),
-        "charts_left_out": max(0, wanted - len(charts)),
+        "charts_cut": len(charts) == MOST_CHARTS,
         "confidence": f"{100 * CONFIDENCE:g} %",
         "tables": [
             {"metrics": metrics[first : first + _METRICS_A_TABLE], "points": list(_points(data, first))}
@@ -95,8 +94,8 @@ def _tiles(data: BatchData) -> list[dict[str, object]]:
         if status in always or count[status]:
             look = look_of(status)
             colour = look["colour"] if count[status] and look["colour"] in ("bad", "warn", "good") else ""
-            name = "still planned" if status == "planned" else status
-            tiles.append({"name": f"{look['sign']} {name}", "count": count[status], "colour": colour})
+            name = "… still planned" if status == "planned" else f"{look['sign']} {status}"
+            tiles.append({"name": name, "count": count[status], "colour": colour})
     return tiles
 
 
@@ -116,7 +115,7 @@ def _facts(data: BatchData) -> list[tuple[str, str]]:
         ("Topology", meta.get("topology", "–")),
         ("Experiment", meta.get("experiment", "–")),
         ("Seed", meta.get("seed", "–")),
-        ("Begun", meta.get("created", "–")),
+        ("Begun", meta.get("created", "–").replace("T", " ")[:19]),
         ("Repetitions", _repeat(meta.get("repeat", ""))),
         ("qemunet", str(data.about.get("qemunet", "–"))),
     ]
@@ -149,6 +148,8 @@ def _by_metric(charts: list[Chart], figures: dict[str, str]) -> list[dict[str, A
         words = f"{chart.metric} over {chart.parameter}"
         if chart.legend:
             words += f", by {chart.legend}"
+        if chart.facet:
+            words += f", where {chart.facet}"
         if each.pooled:
             words += f"; all values of {', '.join(each.pooled)} taken together"
         groups.setdefault(chart.metric, []).append(
