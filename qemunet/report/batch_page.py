@@ -16,7 +16,7 @@ from qemunet.report.batch_data import BatchData, Run, is_number
 from qemunet.report.figures import for_paper, inline
 from qemunet.report.page import host_rows, look_of, render, short
 from qemunet.report.summary import CONFIDENCE, summarize
-from qemunet.report.text import clean, one_line
+from qemunet.report.text import clean, first_line, one_line
 
 _METRICS_A_TABLE = 6
 _MOST_RUNS = 1000  # of a table
@@ -207,7 +207,7 @@ def _run_row(data: BatchData, run: Run, target: Path) -> dict[str, Any]:
         "parameters": ", ".join(f"{name}={parameters.get(name)}" for name in data.varying),
         "look": look_of(counted.status, counted.verdict),
         "attempts": len(run.attempts),
-        "message": one_line(message, 400),
+        "message": first_line(message),
         "link": _link(data, counted.directory, target),
         "directory": counted.directory or "–",
     }

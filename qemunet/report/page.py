@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from qemunet import __version__
 from qemunet.report.text import clean
@@ -30,17 +31,22 @@ def render(template: str, context: Mapping[str, Any], *, title: str, origin: str
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
-    environment.filters["clean"] = lambda value: clean(value if isinstance(value, str) else str(value))
     environment.filters["bytes"] = size
     return environment.get_template(f"{template}.html.j2").render(
         **context,
         version=__version__,
         style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
-        title=clean(title),
+        title=title,
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        origin=clean(origin),
+        origin=origin,
     )
+
+
+def _visible(value: object) -> object:
+    """Make whatever text is shown fit for a page, wherever it came from; what is HTML already is so."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def size(count: int) -> str:

@@ -15,7 +15,7 @@ from qemunet.report.figures import for_paper, inline
 from qemunet.report.page import host_rows, look_of, render, short, size, span, whole
 from qemunet.report.run_data import RunData, repeat_command
 from qemunet.report.svg import standalone
-from qemunet.report.text import clean, one_line
+from qemunet.report.text import clean, first_line, one_line
 from qemunet.report.timeline import Command, TaskSpan
 from qemunet.report.timeline_svg import draw_timeline, ending_of
 from qemunet.topology import parse_topology
@@ -84,7 +84,7 @@ def _reason(data: RunData) -> str:
     if record.get("status") == "unfaithful" and isinstance(fidelity, Mapping):
         return "; ".join(map(str, fidelity.get("reasons") or ())) or str(fidelity.get("summary"))
     if isinstance(error, Mapping):
-        return one_line(str(error.get("message")).split("\n", 1)[0].removesuffix("; it wrote:"), 300)
+        return first_line(str(error.get("message")))
     if record.get("status") == "interrupted":
         cut = "; its record ends where it was cut" if data.timeline.cut else ""
         return f"The run was ended from outside before its experiment was over{cut}."

@@ -52,6 +52,11 @@ def one_line(text: str, most: int = 200) -> str:
     return line if len(line) <= most and len(text) <= 8 * most else line[: most - 1] + "…"
 
 
+def first_line(message: str, most: int = 300) -> str:
+    """Return what an error says, without the output that it quotes."""
+    return one_line(message.split("\n", 1)[0].removesuffix("; it wrote:"), most)
+
+
 def excerpt(text: str, *, head: int, tail: int) -> Excerpt:
     """Return a text, or ``head`` characters of its beginning and ``tail`` of its end where it is longer than both."""
     size = len(text.encode("utf-8", "surrogatepass"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qemunet.report.text import one_line
+from qemunet.report.text import first_line, one_line
 
 Outcome = Literal["ok", "failed", "stopped", "lost", "unknown"]
 """How a command ended: status 0 (a Daemon: as it should), another status, interrupted, with its guest, nobody knows."""
@@ -230,7 +230,7 @@ class TimelineReader:
             return
         task.end_s = at_s
         task.broken = kind == "broken"
-        task.error = one_line(str(event["error"]), 400) if event.get("error") else None
+        task.error = first_line(str(event["error"])) if event.get("error") else None
         task.arrived = [str(node) for node in event.get("arrived") or ()]
         task.missing = [str(node) for node in event.get("missing") or ()]
         self._open = None

@@ -166,7 +166,7 @@ class _Picture:
             x = self._x(at_s)
             yield line(x, _TOP - 10, x, self._bottom, f'stroke="{LINE}" stroke-width="1"')
             label = f"{at_s:.10g} s" if step >= 1 or not at_s else _seconds(at_s, step)
-            anchor = "end" if x > WIDTH - 30 else "middle"
+            anchor = "end" if x > WIDTH - 30 else "middle" if index else "start"
             yield text(x, _TOP - 16, label, f'text-anchor="{anchor}" fill="{SOFT}" font-size="9.5"')
             index += 1
 

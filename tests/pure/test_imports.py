@@ -25,9 +25,10 @@ MAY_IMPORT = {
     "experiment": LEAVES,
     "drawing": LEAVES | {"topology"},
     "testbed": LEAVES | {"topology", "plan", "host", "simulation", "guest", "tasks", "results", "experiment"},
+    "report": LEAVES | {"topology", "results", "drawing"},
     "signals": set(),
     "run": LEAVES | {"topology", "plan", "results", "experiment", "testbed", "signals"},
-    "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "cli"},
+    "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "report", "cli"},
     "": {"tasks"},
 }
 """For each room (module or folder of the package; "" is the package itself): the rooms and modules it may import."""
