@@ -33,8 +33,8 @@ class InputError(QemunetError):
     layer = "input"
 
 
-class TopologyError(InputError):
-    """A topology that cannot be read.
+class SourceError(InputError):
+    """A text with mistakes.
 
     ``problems`` holds every mistake found, each formatted as ``file:line:column: message``.
     """
@@ -42,6 +42,14 @@ class TopologyError(InputError):
     def __init__(self, problems: Sequence[str], *, hint: str | None = None) -> None:
         super().__init__("\n".join(problems), hint=hint)
         self.problems = tuple(problems)
+
+
+class TopologyError(SourceError):
+    """A topology that cannot be read."""
+
+
+class SweepError(SourceError):
+    """A sweep file that cannot be read."""
 
 
 class PlanError(TopologyError):

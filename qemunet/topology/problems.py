@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qemunet.errors import TopologyError
+from qemunet.errors import SourceError, TopologyError
 
 # After so many, one more helps nobody; the bound also keeps the work on hostile input small.
 _MOST = 500
@@ -39,9 +39,10 @@ class PartError(ValueError):
 
 
 class Problems:
-    """The mistakes found so far."""
+    """The mistakes found so far in a source: a topology, where ``error`` says nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: type[SourceError] = TopologyError) -> None:
+        self._error = error
         self._found: dict[tuple[Place, str], None] = {}
 
     def __bool__(self) -> bool:
@@ -51,11 +52,11 @@ class Problems:
         """Note a mistake.
 
         Raises:
-            TopologyError: there are so many already that reading on makes no sense.
+            SourceError: there are so many already that reading on makes no sense.
         """
         self._found[place, message] = None
         if len(self._found) >= _MOST:
-            raise TopologyError([*self.lines(), f"{place}: {_MOST} mistakes so far, the rest is not shown"])
+            raise self._error([*self.lines(), f"{place}: {_MOST} mistakes so far, the rest is not shown"])
 
     def did_you_mean(self, word: str, known: Iterable[str]) -> str:
         """As the function; says nothing once there were many mistakes, for ``known`` may be large."""
@@ -65,10 +66,10 @@ class Problems:
         """All of them as ``file:line:column: message``, in order of the file."""
         return tuple(f"{place}: {message}" for place, message in sorted(self._found))
 
-    def raise_if_any(self, error: type[TopologyError] = TopologyError) -> None:
-        """Raise ``error`` with all mistakes, if there are any."""
+    def raise_if_any(self, error: type[SourceError] | None = None) -> None:
+        """Raise an error with all mistakes, if there are any: ``error``, or that of the source."""
         if self._found:
-            raise error(self.lines())
+            raise (error or self._error)(self.lines())
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

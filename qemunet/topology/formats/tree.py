@@ -78,13 +78,13 @@ def what_is(value: Tree) -> str:
     return "a list" if isinstance(value, Sequence) else "a mapping"
 
 
-def checked(scalar: Scalar, problems: Problems) -> Scalar:
-    """Return the scalar, broken (and reported) where it has a character that no topology may have."""
+def checked(scalar: Scalar, problems: Problems, *, what: str = "topology") -> Scalar:
+    """Return the scalar, broken (and reported) where it has a character that no source (a ``what``) may have."""
     forbidden = FORBIDDEN.search(scalar.text)
     if not forbidden or scalar.broken:
         return scalar
     character = f"character U+{ord(forbidden[0]):04X}"
-    problems.add(scalar.place, f"{character} cannot stand in a topology; a value is one line of text")
+    problems.add(scalar.place, f"{character} cannot stand in a {what}; a value is one line of text")
     return Scalar("?", scalar.place, broken=True)
 
 

@@ -14,7 +14,7 @@ from qemunet.topology.formats.tree import MOST_VALUES, Mapping, Scalar, Sequence
 from qemunet.topology.problems import Place, Problems, shown
 
 DEEPEST = 8
-"""Lists and mappings that may stand in one another; a topology needs four."""
+"""Lists and mappings that may stand in one another; a topology needs four, a sweep five."""
 
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -23,8 +23,11 @@ class _UnreadableError(Exception):
     """What follows cannot be read; why is reported."""
 
 
-def read_tree(text: str, file: str, problems: Problems) -> Tree | None:
-    """Return what a YAML text says, or None (and reports) where it cannot be read; None also for an empty text."""
+def read_tree(text: str, file: str, problems: Problems, *, what: str = "topology") -> Tree | None:
+    """Return what a YAML text says, or None (and reports) where it cannot be read; None also for an empty text.
+
+    Messages call it a ``what``.
+    """
     text = text.removeprefix("\ufeff")
     if is_too_large(text, file, problems):
         return None
@@ -32,10 +35,10 @@ def read_tree(text: str, file: str, problems: Problems) -> Tree | None:
     if unreadable:
         before = text[: unreadable.start()]
         place = Place(file, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
-        problems.add(place, f"character U+{ord(unreadable[0]):04X} cannot stand in a topology")
+        problems.add(place, f"character U+{ord(unreadable[0]):04X} cannot stand in a {what}")
         return None
     try:
-        return _Composer(text, file, problems).document()
+        return _Composer(text, file, problems, what).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
@@ -49,11 +52,12 @@ def read_tree(text: str, file: str, problems: Problems) -> Tree | None:
 
 
 class _Composer:
-    def __init__(self, text: str, file: str, problems: Problems) -> None:
+    def __init__(self, text: str, file: str, problems: Problems, what: str) -> None:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=loader)
         self._file = file
         self._problems = problems
+        self._what = what
         self._depth = 0
         self._values = 0
 
@@ -64,7 +68,7 @@ class _Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._problems.add(self._place(event), "a second document; a topology is one")
+                    self._problems.add(self._place(event), f"a second document; a {self._what} is one")
                     return root
             elif isinstance(event, yaml.NodeEvent):
                 root = self._compose(event)
@@ -77,19 +81,22 @@ class _Composer:
             self._problems.add(place, f"more than {MOST_VALUES} values")
             raise _UnreadableError
         if isinstance(event, yaml.AliasEvent):
-            self._problems.add(place, f"alias *{event.anchor}: a topology has no aliases; write the value out")
+            self._problems.add(place, f"alias *{event.anchor}: a {self._what} has no aliases; write the value out")
             return Scalar("?", place, broken=True)
         if event.anchor is not None:
-            self._problems.add(place, f"anchor &{event.anchor}: a topology has no anchors; remove it")
+            self._problems.add(place, f"anchor &{event.anchor}: a {self._what} has no anchors; remove it")
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self._problems.add(place, f"tag {shown(str(tag))}: a topology has no tags, every value is text; remove it")
+            self._problems.add(
+                place, f"tag {shown(str(tag))}: a {self._what} has no tags, every value is text; remove it"
+            )
         if isinstance(event, yaml.ScalarEvent):
             nothing = event.value == "" and not event.style
-            return checked(Scalar(event.value, place, int(event.style in ("'", '"')), null=nothing), self._problems)
+            scalar = Scalar(event.value, place, int(event.style in ("'", '"')), null=nothing)
+            return checked(scalar, self._problems, what=self._what)
         self._depth += 1
         if self._depth > DEEPEST:
-            self._problems.add(place, f"nested more than {DEEPEST} deep; a topology needs four")
+            self._problems.add(place, f"nested more than {DEEPEST} deep; a {self._what} needs no more than five")
             raise _UnreadableError
         made = self._mapping(place) if isinstance(event, yaml.MappingStartEvent) else self._sequence(place)
         self._depth -= 1

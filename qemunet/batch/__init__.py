@@ -1,0 +1,1 @@
+"""Batches: many runs over a parameter space, with repetitions, resumed after any stop."""
