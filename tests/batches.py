@@ -55,7 +55,9 @@ def make_batch(directory: Path, points: Sequence[Mapping[str, str]], runs: Seque
             done = run.status is not None
             counted = run.cut + 1 if done else None
             state = "done" if done else "planned"
-            index.execute("INSERT INTO runs VALUES (?, ?, 0, ?, ?, ?, ?)", (number, run.point, 7, number, state, counted))
+            index.execute(
+                "INSERT INTO runs VALUES (?, ?, 0, ?, ?, ?, ?)", (number, run.point, 7, number, state, counted)
+            )
             for attempt in range(1, run.cut + 1 + done):
                 counts = attempt == counted
                 error = None if run.message is None else json.dumps({"layer": "task", "message": run.message})

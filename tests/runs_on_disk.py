@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 
-def command(task: str | None, node: str, number: int, at_s: float, *, text: str = "true", **how: Any) -> list[dict[str, Any]]:
+def command(
+    task: str | None, node: str, number: int, at_s: float, *, text: str = "true", **how: Any
+) -> list[dict[str, Any]]:
     """The events of a command: armed, fired, started, and ended as ``how`` says (``end``, ``status``, ``took_s``)."""
     about = {"task": task, "node": node, "number": number, "command": text}
     end = how.get("end", "ended")

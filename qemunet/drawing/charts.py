@@ -136,7 +136,9 @@ def draw_metric(chart: MetricChart) -> str:
         axes.set_xlabel(_short(chart.parameter, 48))
         axes.set_ylabel(_short(chart.metric, 32))
         if chart.facet:
-            axes.text(1.0, 1.02, _short(chart.facet, 40), transform=axes.transAxes, ha="right", va="bottom", weight="bold")
+            axes.text(
+                1.0, 1.02, _short(chart.facet, 40), transform=axes.transAxes, ha="right", va="bottom", weight="bold"
+            )
         if many:
             columns = 2 if max(len(series.label) for series in chart.series) <= 16 else 1
             axes.legend(
@@ -161,7 +163,8 @@ def draw_lag(
 
     Args:
         interval_s: Length of the intervals.
-        p99_ms, max_ms: Of each from time 0, in ms; None where nothing was due.
+        p99_ms: Of each from time 0, in ms; None where nothing was due.
+        max_ms: Likewise.
         limits_ms: What they are held to: ``p99`` and ``max``.
     """
     with mpl.rc_context(_SETTINGS):
@@ -175,7 +178,9 @@ def draw_lag(
             known = [float("nan") if value is None else max(value, least) for value in values]
             axes.stairs(known, edges, color=colour, linewidth=1.3, linestyle=pattern, label=label, baseline=None)
             if label in limits_ms:
-                axes.axhline(limits_ms[label], color=colour, linewidth=0.9, linestyle=(0, (4, 3)), label=f"{label} limit")
+                axes.axhline(
+                    limits_ms[label], color=colour, linewidth=0.9, linestyle=(0, (4, 3)), label=f"{label} limit"
+                )
         axes.set_yscale("log")
         every = [value for value in [*p99_ms, *max_ms, *limits_ms.values()] if value is not None and value > 0]
         _plain_logs(axes, "y", every)
@@ -220,7 +225,9 @@ def _plain_logs(axes: Axes, axis: Literal["x", "y"], values: Sequence[float]) ->
         return
     subs = (1.0, 2.0, 5.0) if span < 300 else (1.0,)
     which.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}" if 1e-4 <= value < 1e6 else f"{value:.4g}"))
+    which.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:.10g}" if 1e-4 <= value < 1e6 else f"{value:.4g}")
+    )
     which.set_minor_formatter(NullFormatter())
 
 

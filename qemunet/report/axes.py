@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log
 
 import yaml
@@ -91,5 +92,5 @@ def _is_geometric(values: Sequence[float]) -> bool:
     """Whether numbers grow by about the same factor rather than by the same sum."""
     if len(values) < 3 or values[-1] < _LOG_SPAN * values[0]:
         return False
-    steps = [log(b / a) for a, b in zip(values, values[1:], strict=False)]
+    steps = [log(b / a) for a, b in pairwise(values)]
     return max(steps) < 1.6 * min(steps)

@@ -16,7 +16,7 @@ from qemunet.report.batch_data import BatchData, Run, is_number
 from qemunet.report.figures import for_paper, inline
 from qemunet.report.page import host_rows, look_of, render, short
 from qemunet.report.summary import CONFIDENCE, summarize
-from qemunet.report.text import clean, first_line, one_line
+from qemunet.report.text import first_line, one_line
 
 _METRICS_A_TABLE = 6
 _MOST_RUNS = 1000  # of a table
@@ -153,9 +153,9 @@ def _by_metric(charts: list[Chart], figures: dict[str, str]) -> list[dict[str, A
         if each.pooled:
             words += f"; all values of {', '.join(each.pooled)} taken together"
         groups.setdefault(chart.metric, []).append(
-            {"svg": inline(svg, name=f"chart-{index}", title=words), "words": clean(words)}
+            {"svg": inline(svg, name=f"chart-{index}", title=words), "words": words}
         )
-    return [{"metric": clean(metric), "charts": drawn} for metric, drawn in groups.items()]
+    return [{"metric": metric, "charts": drawn} for metric, drawn in groups.items()]
 
 
 def _points(data: BatchData, first: int) -> Iterator[dict[str, Any]]:
@@ -173,7 +173,9 @@ def _points(data: BatchData, first: int) -> Iterator[dict[str, Any]]:
                 if run.counted is not None and counts(run) and is_number(run.counted.metrics.get(metric))
             ]
             values.append(_mean(found))
-        others = [status for status in statuses if status not in ("passed", "failed", "unfaithful", "planned", "running")]
+        others = [
+            status for status in statuses if status not in ("passed", "failed", "unfaithful", "planned", "running")
+        ]
         yield {
             "point": point,
             "parameters": [short(parameters.get(name)) for name in data.varying],

@@ -15,7 +15,7 @@ from qemunet.report.figures import for_paper, inline
 from qemunet.report.page import host_rows, look_of, render, short, size, span, whole
 from qemunet.report.run_data import RunData, repeat_command
 from qemunet.report.svg import standalone
-from qemunet.report.text import clean, first_line, one_line
+from qemunet.report.text import first_line, one_line
 from qemunet.report.timeline import Command, TaskSpan
 from qemunet.report.timeline_svg import draw_timeline, ending_of
 from qemunet.topology import parse_topology
@@ -181,7 +181,7 @@ def _task_row(task: TaskSpan) -> dict[str, str]:
     return {
         "name": task.name,
         "guests": ", ".join(nodes) if len(nodes) <= 6 else f"{len(nodes)}: {', '.join(nodes[:5])}, …",
-        "end": clean(end),
+        "end": end,
         "colour": colour,
         "fired": f"{fired:.6f}" if fired is not None else "–",
         "took": f"{task.end_s - fired:.3f}" if fired is not None and task.end_s is not None else "–",
@@ -277,7 +277,9 @@ def _lag_chart(data: RunData, figures: dict[str, str]) -> tuple[str, str]:
     known = {name: value / 1e6 for name, value in named.items() if isinstance(value, int)}
     svg = draw_lag(interval_ns / 1e9, _in_ms(lag["p99_ns"], events), _in_ms(lag["max_ns"], events), known)
     figures["lag.svg"] = for_paper(svg)
-    words = f"How late the simulator's events ran, in intervals of {span(interval_ns / 1e9)}: the latest, and 99 % of them."
+    words = (
+        f"How late the simulator's events ran, in intervals of {span(interval_ns / 1e9)}: the latest, and 99 % of them."
+    )
     return inline(svg, name="lag", title="Lag of the simulator over time", about=words), words
 
 

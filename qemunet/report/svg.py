@@ -40,9 +40,7 @@ def rectangle(x: float, y: float, width: float, height: float, look: str, *, rou
     """A rectangle, with a title that says what it is."""
     corner = f' rx="{number(round_)}"' if round_ else ""
     inside = f"><title>{words(title)}</title></rect>" if title else "/>"
-    return (
-        f'<rect x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"{corner} {look}{inside}'
-    )
+    return f'<rect x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"{corner} {look}{inside}'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, look: str) -> str:

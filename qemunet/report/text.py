@@ -33,10 +33,10 @@ class Excerpt:
 
 
 def clean(text: str | bytes) -> str:
-    """Return what a page can show of a text, all of it visible.
+    r"""Return what a page can show of a text, all of it visible.
 
-    Terminals' escape sequences are taken out, ends of lines are newlines, bytes that are not UTF-8 read ``\\xNN``,
-    control characters are their pictures, and what would turn the direction of writing reads ``\\uNNNN``.
+    Terminals' escape sequences are taken out, ends of lines are newlines, bytes that are not UTF-8 read ``\xNN``,
+    control characters are their pictures, and what would turn the direction of writing reads ``\uNNNN``.
     """
     data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) and _is_bytes(text) else text
     if isinstance(data, str):

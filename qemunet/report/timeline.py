@@ -158,7 +158,9 @@ class TimelineReader:
             self._task(kind, at_s, event)
         elif kind in _LINK_EVENTS:
             set_to = event.get("impairments") or {}
-            words = " ".join(f"{key}={'as in the topology' if value is None else value}" for key, value in set_to.items())
+            words = " ".join(
+                f"{key}={'as in the topology' if value is None else value}" for key, value in set_to.items()
+            )
             text = one_line(f"{_LINK_EVENTS[kind]} {words}".strip(), 120)
             self.timeline.marks.append(Mark(at_s, _LINK_EVENTS[kind], str(event.get("link")), text))
         elif kind == "guest-exited":

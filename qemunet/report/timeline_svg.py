@@ -173,7 +173,9 @@ class _Picture:
     def _bands(self) -> Iterator[str]:
         top = _TOP - 4
         if not self._banded:
-            yield text(self._left - 8, top + 13, f"{len(self._timeline.tasks)} Tasks", f'text-anchor="end" fill="{SOFT}"')
+            yield text(
+                self._left - 8, top + 13, f"{len(self._timeline.tasks)} Tasks", f'text-anchor="end" fill="{SOFT}"'
+            )
             columns: dict[int, TaskSpan] = {}
             for task in self._timeline.tasks:
                 column = int((self._x(task.begin_s) - self._left) / _COLUMN)
@@ -186,7 +188,9 @@ class _Picture:
         for task in self._timeline.tasks:
             x, end = self._x(task.begin_s), self._x(self._end_of_task(task))
             width = max(end - x, 2.0)
-            yield rectangle(x, top, width, self._bottom - top, f'fill="{BAND}" fill-opacity=".75"', title=_task_words(task))
+            yield rectangle(
+                x, top, width, self._bottom - top, f'fill="{BAND}" fill-opacity=".75"', title=_task_words(task)
+            )
             colour = BAD if task.broken else OK if task.end_s is not None else STOP
             yield rectangle(x, top, width, 3, f'fill="{colour}"')
             following = self._timeline.tasks[task.index + 1 : task.index + 2]
@@ -205,7 +209,9 @@ class _Picture:
             label = fitted(lane.label, self._left - 14, _SIZE)
             middle = lane.top + lane.height / 2 + 4
             title = f"<title>{svg.words(lane.label)}</title>" if label != lane.label else ""
-            look = f'x="{number(self._left - 8)}" y="{number(middle)}" text-anchor="end" fill="{INK}" font-weight="bold"'
+            look = (
+                f'x="{number(self._left - 8)}" y="{number(middle)}" text-anchor="end" fill="{INK}" font-weight="bold"'
+            )
             yield f"<text {look}>{title}{svg.words(label)}</text>"
         yield line(0, self._bottom, WIDTH, self._bottom, f'stroke="{LINE}" stroke-width="1"')
 
@@ -291,7 +297,9 @@ class _Picture:
         for column, part in enumerate(share):
             if part > 0:
                 opacity = number(max(0.12, min(1.0, part / len(lane.nodes))))
-                yield rectangle(self._left + column * _COLUMN, y, _COLUMN, _BAR, f'fill="{OK}" fill-opacity="{opacity}"')
+                yield rectangle(
+                    self._left + column * _COLUMN, y, _COLUMN, _BAR, f'fill="{OK}" fill-opacity="{opacity}"'
+                )
         for column, count in failed.items():
             x = self._left + (column + 0.5) * _COLUMN
             title = f"<title>{count} command{'s' * (count > 1)} failed</title>"

@@ -25,7 +25,9 @@ from tests.batches import Made, make_batch
 from tests.runs_on_disk import command, make_run
 
 STYLE = Path(write_report.__code__.co_filename).with_name("templates") / "style.css"
-HOSTILE = "</pre><script>alert(1)</script>&amp;\x1b[31m\x00\x07\udcff\ud800\u202e\r\n\x1b]0;title\x07<img src=x onerror=y>"
+HOSTILE = (
+    "</pre><script>alert(1)</script>&amp;\x1b[31m\x00\x07\udcff\ud800\u202e\r\n\x1b]0;title\x07<img src=x onerror=y>"
+)
 
 
 class Outline(HTMLParser):
@@ -112,7 +114,13 @@ def test_the_timeline_has_each_task_with_its_barrier_and_its_skew() -> None:
     ]
     timeline = timeline_of(events)
     first, second = timeline.tasks
-    assert (first.name, first.nodes, first.broken, first.written_ns, first.begun_ns) == ("load", ["a", "b"], False, 1200, 340_000)
+    assert (first.name, first.nodes, first.broken, first.written_ns, first.begun_ns) == (
+        "load",
+        ["a", "b"],
+        False,
+        1200,
+        340_000,
+    )
     assert (second.broken, second.missing, second.error) == (True, ["a"], "a: late")
     outcomes = {number: each.outcome for number, each in timeline.commands.items()}
     assert outcomes == {1: "ok", 2: "failed", 3: "stopped", 4: "unknown"}
@@ -179,7 +187,10 @@ def test_the_page_of_a_run_with_hostile_texts(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_cut_anywhere_has_a_report(tmp_path: Path) -> None:
-    events = [*command("load", "a", 1, 0.0), {"event": "barrier", "simulation_s": 0.6, "task": "load", "arrived": ["a"]}]
+    events = [
+        *command("load", "a", 1, 0.0),
+        {"event": "barrier", "simulation_s": 0.6, "task": "load", "arrived": ["a"]},
+    ]
     tasks = [{"number": 1, "node": "a", "output": "hello", "output_bytes": 5}]
     process = {"pid": 2**22 + 1, "start_ticks": 1}
     run = make_run(tmp_path / "1", events, tasks, status="running", ended=None, verdict=None, process=process)
@@ -211,7 +222,13 @@ def test_the_lag_of_a_run_is_drawn(tmp_path: Path) -> None:
     lag = {"p50": 200, "p99": 90_000, "p999": 95_000, "max": 3_000_000, "events": 1234567}
     fidelity = {"faithful": True, "summary": "faithful", "reasons": [], "lag_ns": lag, "limits": limits}
     run = make_run(tmp_path / "1", command(None, "a", 1, 0.0), fidelity=fidelity)
-    timeline = {"schema": 1, "interval_ns": 1 << 24, "events": [5, 0, 7], "p99_ns": [10, 0, 5000], "max_ns": [11, 0, 6000]}
+    timeline = {
+        "schema": 1,
+        "interval_ns": 1 << 24,
+        "events": [5, 0, 7],
+        "p99_ns": [10, 0, 5000],
+        "max_ns": [11, 0, 6000],
+    }
     (run / "lag.json").write_text(json.dumps(timeline))
     written = write_report(run, tmp_path / "report.html", figures=tmp_path)
     svg = (tmp_path / "lag.svg").read_text()
@@ -245,7 +262,9 @@ def test_what_is_neither_a_run_nor_a_batch(tmp_path: Path) -> None:
 
 
 def grid() -> tuple[list[dict[str, str]], list[Made]]:
-    points = [{"N": n, "rate": rate, "kind": kind} for n in ("2", "8", "32") for rate in ("5Mbps", "50Mbps") for kind in "ab"]
+    points = [
+        {"N": n, "rate": rate, "kind": kind} for n in ("2", "8", "32") for rate in ("5Mbps", "50Mbps") for kind in "ab"
+    ]
     runs = [
         Made(point, metrics={"delivered": point * 100.0 + repetition, "text": "x"})
         for point in range(1, len(points) + 1)
@@ -335,7 +354,11 @@ def test_words_stand_out_from_what_is_behind_them(scheme: str) -> None:
     pairs = [(word, ground) for word in ("ink", "soft", "link") for ground in ("paper", "page", "panel")]
     pairs += [(word, f"{word}-bg") for word in ("good", "bad", "warn", "calm")]
     pairs += [(word, "paper") for word in ("good", "bad", "warn", "calm")]
-    pairs += [("on-bar", bar) for bar in ("ok-bar", "bad-bar")] + [("ink", "daemon-bar"), ("ink", "code"), ("soft", "band")]
+    pairs += [("on-bar", bar) for bar in ("ok-bar", "bad-bar")] + [
+        ("ink", "daemon-bar"),
+        ("ink", "code"),
+        ("soft", "band"),
+    ]
     pairs += [("on-bar", "stop-bar")]
     for word, ground in pairs:
         light, dark = sorted((luminance(colours[word]), luminance(colours[ground])), reverse=True)
