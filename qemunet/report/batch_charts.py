@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qemunet.drawing.charts import MetricChart, Sample, Series
 from qemunet.report.axes import Axis, axis_of, log_parameters
@@ -57,9 +58,8 @@ def _texts(data: BatchData, name: str) -> list[str]:
     return list(dict.fromkeys(parameters.get(name, "") for parameters in data.points.values()))
 
 
-def _value(run: Run, metric: str) -> float:
-    value: float = run.counted.metrics.get(metric) if run.counted is not None else None  # type: ignore[assignment]
-    return value
+def _value(run: Run, metric: str) -> Any:
+    return None if run.counted is None else run.counted.metrics.get(metric)
 
 
 def _chart(

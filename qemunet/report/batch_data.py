@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from qemunet.report.jsonl import read_object
@@ -155,7 +155,7 @@ def read_batch_data(directory: Path) -> BatchData:
     return BatchData(directory, meta, about, points, runs, sweep, host)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a metric is a number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

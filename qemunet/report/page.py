@@ -118,7 +118,8 @@ def host_rows(host: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]] | Non
         ("Kernel", f"{host['kernel']} {host.get('machine', '')}" if host.get("kernel") else None),
         ("Processor", host.get("cpu_model")),
         ("Cores", f"{host.get('cores_usable')} of {host['cores']} usable" if host.get("cores") else None),
-        ("Memory", f"{size(memory)}, {size(available)} available" if _whole(memory) and _whole(available) else None),
+        ("Memory", _bytes(memory)),
+        ("Memory available when it began", _bytes(available)),
         ("Load when it began", ", ".join(f"{each:.2f}" for each in load) if isinstance(load, list) else None),
         ("Hypervisor", host.get("hypervisor")),
         ("CPU governor", host.get("cpu_governor")),
@@ -142,5 +143,5 @@ def _joined(value: object) -> str:
     return short(value)
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _bytes(value: object) -> str | None:
+    return size(value) if isinstance(value, int) else None
