@@ -17,7 +17,7 @@ from qemunet.report.run_data import RunData, repeat_command
 from qemunet.report.svg import standalone
 from qemunet.report.text import first_line, one_line
 from qemunet.report.timeline import Command, TaskSpan
-from qemunet.report.timeline_svg import draw_timeline, ending_of
+from qemunet.report.timeline_svg import MOST_BANDS, MOST_BARS, draw_timeline
 from qemunet.topology import parse_topology
 
 _MOST_ROWS = 2000  # of a table
@@ -157,7 +157,10 @@ def _network(data: RunData, figures: dict[str, str]) -> tuple[str, str]:
 def _timeline_words(data: RunData) -> str:
     broken = [task for task in data.timeline.tasks if task.broken]
     skews = [task.written_ns for task in data.timeline.tasks if task.written_ns is not None]
-    words = "Each lane is a guest. A band is a Task, from the first command armed to its barrier."
+    many = len(data.timeline.commands) > MOST_BARS
+    words = "Each lane is a guest" + (", the darker the more of the time commands ran." if many else ".")
+    if len(data.timeline.tasks) <= MOST_BANDS:
+        words += " A band is a Task, from the first command armed to its barrier."
     if skews:
         words += f" Commands of a Task were released within {max(skews) / 1000:.3g} µs at worst."
     if broken:
@@ -202,11 +205,13 @@ def _groups(data: RunData) -> list[dict[str, Any]]:
         if command.task != last:
             task = None if command.task is None else data.timeline.tasks[command.task]
             title = "Commands outside of Tasks" if task is None else f"Task {task.index + 1}: {task.name}"
-            groups.append({"title": title, "commands": []})
+            groups.append({"title": title, "commands": [], "troubled": 0, "open": False})
             last = command.task
         troubled = command.outcome in ("failed", "lost") or (command.outcome == "stopped" and not command.daemon)
         unfold = troubled and opened < _MOST_OPEN
         opened += unfold
+        groups[-1]["troubled"] += troubled
+        groups[-1]["open"] |= unfold
         groups[-1]["commands"].append(
             {
                 "node": command.node,
@@ -225,7 +230,7 @@ def _groups(data: RunData) -> list[dict[str, Any]]:
 def _end(command: Command) -> str:
     sign = {"ok": "✓", "failed": "✕", "lost": "✕", "stopped": "■", "unknown": "?"}[command.outcome]
     kind = "Daemon, " if command.daemon else ""
-    return f"{sign} {kind}{ending_of(command)}"
+    return f"{sign} {kind}{command.ending}"
 
 
 def _times(command: Command) -> str:

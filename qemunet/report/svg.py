@@ -23,12 +23,18 @@ def words(text: str) -> str:
     return escape(clean(text), quote=True)
 
 
-def fitted(text: str, room: float, size: float) -> str:
-    """Cut text to what fits a room at a size, both in units of the picture; empty where nothing worth it does."""
+def fitted(text: str, room: float, size: float, *, keep_end: bool = False) -> str:
+    """Cut text to what fits a room at a size, both in units of the picture; empty where nothing worth it does.
+
+    What is cut is the end, or the middle where ``keep_end``: names often differ in their ends.
+    """
     most = int(room / (size * _CHARACTER))
     if len(text) <= most:
         return text
-    return text[: most - 1] + "…" if most >= 4 else ""
+    if most < 4:
+        return ""
+    end = most // 2 if keep_end else 0
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
 def width_of(text: str, size: float) -> float:

@@ -15,6 +15,10 @@ _ESCAPES = re.compile(
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 
 
+HEAD_LINES, TAIL_LINES = 60, 120
+"""Of a text with more lines than both, so many are shown of its beginning and its end."""
+
+
 @dataclass(frozen=True)
 class Excerpt:
     """A text, or its beginning and its end.
@@ -58,28 +62,39 @@ def first_line(message: str, most: int = 300) -> str:
 
 
 def excerpt(text: str, *, head: int, tail: int) -> Excerpt:
-    """Return a text, or ``head`` characters of its beginning and ``tail`` of its end where it is longer than both."""
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if len(text) <= head + tail:
-        return Excerpt(clean(text), bytes=size)
-    first, last = text[:head], text[len(text) - tail :] if tail else ""
-    shown = sum(len(part.encode("utf-8", "surrogatepass")) for part in (first, last))
-    return Excerpt(clean(first), clean(last), size, size - shown)
+    """Return a text, or its beginning and its end where it is long.
+
+    Args:
+        text: The text.
+        head: Of its beginning at most so many bytes, and ``HEAD_LINES``.
+        tail: Of its end at most so many bytes, and ``TAIL_LINES``.
+    """
+    data = text.encode("utf-8", "surrogateescape" if _is_bytes(text) else "surrogatepass")
+    return _excerpt(data[:head], data[head:][-tail:] if tail else b"", len(data), HEAD_LINES if head else 0)
 
 
 def file_excerpt(path: Path, *, head: int, tail: int) -> Excerpt:
-    """Return the same of a file, in bytes, without reading what lies between.
+    """Return the same of a file, without reading what lies between.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size <= head + tail:
-            return Excerpt(clean(file.read(head + tail)), bytes=size)
         first = file.read(head)
-        file.seek(size - tail)
-        return Excerpt(clean(first), clean(file.read(tail)), size, size - head - tail)
+        file.seek(max(len(first), size - tail))
+        return _excerpt(first, file.read(tail), size, HEAD_LINES if head else 0)
+
+
+def _excerpt(first: bytes, last: bytes, size: int, head_lines: int) -> Excerpt:
+    """Make an excerpt of what a text begins and ends with; the two may be all of it."""
+    beginning, end = first.splitlines(keepends=True), last.splitlines(keepends=True)
+    if len(first) + len(last) == size:
+        beginning = end = (first + last).splitlines(keepends=True)
+        if len(end) <= head_lines + TAIL_LINES:
+            return Excerpt(clean(first + last), bytes=size)
+    first, last = b"".join(beginning[:head_lines]), b"".join(end[-TAIL_LINES:])
+    return Excerpt(clean(first), clean(last), size, size - len(first) - len(last))
 
 
 def _is_bytes(text: str) -> bool:

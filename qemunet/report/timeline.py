@@ -55,6 +55,17 @@ class Command:
         return "ok" if self.daemon or self.status == 0 else "failed"
 
     @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        if self.outcome == "lost":
+            return "lost with its guest"
+        if self.outcome == "stopped":
+            return "stopped"
+        if self.outcome == "unknown":
+            return "end unknown" if self.fired_s is not None else "not fired"
+        return "status unknown" if self.status is None else f"status {self.status}"
+
+    @property
     def begin_s(self) -> float:
         """When it is first heard of."""
         return min((at for at in (self.armed_s, self.fired_s, self.started_s) if at is not None), default=0.0)

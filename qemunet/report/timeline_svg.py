@@ -21,7 +21,8 @@ MOST_BARS = 400
 """Where there are more commands, lanes show which share of the time something ran."""
 MOST_LANES = 40
 """Where there are more guests, those with failures come first, and the rest share a lane."""
-_MOST_BANDS = 60
+MOST_BANDS = 60
+"""Where there are more Tasks, they are ticks."""
 _MOST_ROWS = 6  # of commands at the same time on one guest
 _LEFT_MOST, _RIGHT, _TOP = 170.0, 16.0, 34.0
 _ROW, _BAR, _GAP = 20.0, 14.0, 8.0
@@ -72,7 +73,7 @@ class _Picture:
         self._timeline = timeline
         self._title = title
         self._dense = len(timeline.commands) > MOST_BARS
-        self._banded = len(timeline.tasks) <= _MOST_BANDS
+        self._banded = len(timeline.tasks) <= MOST_BANDS
         names = timeline.nodes
         self._left = min(_LEFT_MOST, max((width_of(name, _SIZE) for name in names), default=0.0) + 18.0)
         self._left = max(self._left, 96.0)
@@ -206,7 +207,7 @@ class _Picture:
     def _lane_lines(self) -> Iterator[str]:
         for lane in self._lanes:
             yield line(0, lane.top, WIDTH, lane.top, f'stroke="{LINE}" stroke-width="1"')
-            label = fitted(lane.label, self._left - 14, _SIZE)
+            label = fitted(lane.label, self._left - 14, _SIZE, keep_end=True)
             middle = lane.top + lane.height / 2 + 4
             title = f"<title>{svg.words(lane.label)}</title>" if label != lane.label else ""
             look = (
@@ -365,18 +366,7 @@ def command_words(command: Command) -> str:
     start, end = command.started_s, command.ended_s
     took = f", {end - start:.3f} s" if start is not None and end is not None else ""
     began = "not begun" if start is None else f"began at {start:.6f} s"
-    return f"{command.node}: {command.text}\n{kind} {command.number}, {began}{took}: {ending_of(command)}"
-
-
-def ending_of(command: Command) -> str:
-    """How a command ended, in words."""
-    if command.outcome == "lost":
-        return "lost with its guest"
-    if command.outcome == "stopped":
-        return "stopped"
-    if command.outcome == "unknown":
-        return "end unknown" if command.fired_s is not None else "not fired"
-    return "status unknown" if command.status is None else f"status {command.status}"
+    return f"{command.node}: {command.text}\n{kind} {command.number}, {began}{took}: {command.ending}"
 
 
 def _task_words(task: TaskSpan) -> str:

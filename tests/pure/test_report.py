@@ -18,7 +18,7 @@ from qemunet.report.axes import axis_of, log_parameters
 from qemunet.report.batch_charts import charts_of
 from qemunet.report.batch_data import read_batch_data
 from qemunet.report.run_data import read_run_data, repeat_command
-from qemunet.report.text import clean, excerpt, file_excerpt, one_line
+from qemunet.report.text import Excerpt, clean, excerpt, file_excerpt, one_line
 from qemunet.report.timeline import Timeline, TimelineReader
 from qemunet.report.timeline_svg import MOST_LANES, draw_timeline
 from tests.batches import Made, make_batch
@@ -92,6 +92,21 @@ def test_a_long_text_shows_its_beginning_and_its_end(tmp_path: Path) -> None:
         assert shown.bytes == 1_000_150
         assert shown.left_out == 1_000_050
     assert file_excerpt(path, head=0, tail=50).tail == "z" * 50
+    lines = "".join(f"{number}\n" for number in range(1000))
+    shown = excerpt(lines, head=10_000, tail=10_000)
+    assert shown.head.splitlines() == [str(number) for number in range(60)]
+    assert shown.tail == excerpt(lines, head=0, tail=10_000).tail == excerpt(lines, head=200, tail=10_000).tail
+    assert shown.tail.splitlines() == [str(number) for number in range(880, 1000)]
+    assert shown.left_out == len(lines) - len(shown.head) - len(shown.tail)
+
+
+@given(st.binary(max_size=300), st.integers(0, 100), st.integers(0, 100))
+def test_what_is_short_is_shown_whole(data: bytes, head: int, tail: int) -> None:
+    shown = excerpt(data.decode("utf-8", "surrogateescape"), head=head, tail=tail)
+    assert shown.bytes == len(data)
+    assert (shown.left_out == 0) == (len(data) <= head + tail)
+    if not shown.left_out:
+        assert shown == Excerpt(clean(data), bytes=len(data))
 
 
 def timeline_of(events: list[dict[str, object]]) -> Timeline:
