@@ -171,12 +171,13 @@ def draw_lag(
         figure, axes = _figure(2 * COLUMN_INCHES, 2.3)
         edges = [index * interval_s for index in range(len(max_ms) + 1)]
         least = 1e-4  # of what is drawn on a logarithmic axis
-        for label, values, colour, pattern in (
-            ("max", max_ms, SERIES_COLOURS[1], "-"),
-            ("p99", p99_ms, SERIES_COLOURS[0], "-"),
+        # Where few events were due both are the same: the wider line is seen below the other.
+        for label, values, colour, width in (
+            ("max", max_ms, SERIES_COLOURS[1], 2.6),
+            ("p99", p99_ms, SERIES_COLOURS[0], 1.1),
         ):
             known = [float("nan") if value is None else max(value, least) for value in values]
-            axes.stairs(known, edges, color=colour, linewidth=1.3, linestyle=pattern, label=label, baseline=None)
+            axes.stairs(known, edges, color=colour, linewidth=width, label=label, baseline=None)
             if label in limits_ms:
                 axes.axhline(
                     limits_ms[label], color=colour, linewidth=0.9, linestyle=(0, (4, 3)), label=f"{label} limit"

@@ -10,7 +10,7 @@ from typing import Any
 
 from qemunet.report.jsonl import read_lines, read_object
 from qemunet.report.text import Excerpt, excerpt, file_excerpt, one_line
-from qemunet.report.timeline import Timeline, TimelineReader
+from qemunet.report.timeline import Timeline, TimelineReader, set_to
 from qemunet.results.record import read_run
 
 OUTPUT_HEAD, OUTPUT_TAIL = 6_000, 10_000
@@ -152,7 +152,7 @@ def _words(parameters: Mapping[str, Any]) -> list[str]:
 
 def _note(event: Mapping[str, Any]) -> Note:
     at_s = event.get("simulation_s")
-    says = event.get("message") or event.get("error") or event.get("what") or event.get("impairments") or ""
+    says = event.get("message") or event.get("error") or event.get("what") or set_to(event)
     subject = str(event.get("node") or event.get("link") or event.get("task") or "")
     kind = _NOTED[str(event["event"])]
     return Note(at_s if isinstance(at_s, (int, float)) else None, kind, one_line(subject, 60), one_line(str(says), 400))

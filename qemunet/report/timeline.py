@@ -168,11 +168,7 @@ class TimelineReader:
         elif kind in ("skew", "barrier", "broken"):
             self._task(kind, at_s, event)
         elif kind in _LINK_EVENTS:
-            set_to = event.get("impairments") or {}
-            words = " ".join(
-                f"{key}={'as in the topology' if value is None else value}" for key, value in set_to.items()
-            )
-            text = one_line(f"{_LINK_EVENTS[kind]} {words}".strip(), 120)
+            text = one_line(f"{_LINK_EVENTS[kind]} {set_to(event)}".strip(), 120)
             self.timeline.marks.append(Mark(at_s, _LINK_EVENTS[kind], str(event.get("link")), text))
         elif kind == "guest-exited":
             text = one_line(str(event.get("message", "ended")), 160)
@@ -247,6 +243,14 @@ class TimelineReader:
         task.arrived = [str(node) for node in event.get("arrived") or ()]
         task.missing = [str(node) for node in event.get("missing") or ()]
         self._open = None
+
+
+def set_to(event: Mapping[str, Any]) -> str:
+    """What a link was set to, as a topology would write it."""
+    values = event.get("impairments")
+    if not isinstance(values, Mapping):
+        return ""
+    return " ".join(f"{key}={'(as by default)' if value is None else value}" for key, value in values.items())
 
 
 def _whole(value: object) -> int | None:

@@ -578,14 +578,16 @@ TestLagTimeline()
     // One event beyond what there is room for: pairs become one. Far beyond: all are in the first.
     lag.Record(7, LagTimeline::INTERVALS * interval);
     intervals = lag.GetIntervals();
-    CHECK(lag.GetIntervalNs() == 2 * interval && intervals.size() == LagTimeline::INTERVALS / 2 + 1);
+    CHECK(lag.GetIntervalNs() == 2 * interval &&
+          intervals.size() == LagTimeline::INTERVALS / 2 + 1);
     CHECK(intervals[3].events == 200 && intervals[3].maxNs == 100'007);
     CHECK(intervals.back().events == 1 && intervals.back().p99Ns == 7);
     lag.Record(UINT64_MAX, 20'000 * LagTimeline::INTERVALS * interval);
     intervals = lag.GetIntervals();
     CHECK(intervals.size() <= LagTimeline::INTERVALS);
     CHECK(intervals[0].events == 100 * LagTimeline::INTERVALS + 1 && intervals[0].maxNs == 100'255);
-    CHECK(intervals.back().p99Ns == UINT64_MAX && intervals[1].events == 0 && intervals[1].p99Ns == 0);
+    CHECK(intervals.back().p99Ns == UINT64_MAX && intervals[1].events == 0 &&
+          intervals[1].p99Ns == 0);
 }
 
 int

@@ -140,7 +140,7 @@ def test_the_timeline_has_each_task_with_its_barrier_and_its_skew() -> None:
     outcomes = {number: each.outcome for number, each in timeline.commands.items()}
     assert outcomes == {1: "ok", 2: "failed", 3: "stopped", 4: "unknown"}
     assert timeline.commands[4].task is None
-    assert timeline.marks[0].text == "set rate=1Mbps loss=as in the topology"
+    assert timeline.marks[0].text == "set rate=1Mbps loss=(as by default)"
     assert timeline.cut
     svg = draw_timeline(timeline)
     for told in ("✕ 3", "■ stopped", "✕ broken barrier", "hatch-bad", "fired"):

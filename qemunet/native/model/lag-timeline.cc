@@ -112,7 +112,8 @@ LagTimeline::GetIntervals() const
             ++index;
         }
         // The last class has no upper bound.
-        uint64_t p99Ns = index + 1 == CLASSES ? slot.maxNs : std::min(UpperBound(index), slot.maxNs);
+        uint64_t p99Ns =
+            index + 1 == CLASSES ? slot.maxNs : std::min(UpperBound(index), slot.maxNs);
         intervals.push_back({events, p99Ns, slot.maxNs});
     }
     return intervals;
