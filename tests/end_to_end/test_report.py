@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -93,6 +94,9 @@ def test_the_report_of_a_run(bench: Bench, page: Page) -> None:
     words = ("-p", "count=2", "--seed", "3")
     done, record = bench.run(bench.file("pair.txt", TOPOLOGY), bench.file("job.py", EXPERIMENT), *words)
     assert record["verdict"] == "failed", done.stderr
+    lag = json.loads((Path(record["directory"]) / "lag.json").read_text())
+    assert max(lag["max_ns"]) >= record["fidelity"]["lag_ns"]["max"]
+    assert len(lag["max_ns"]) <= 256
     report, figures = bench.directory / "report.html", bench.directory / "figures"
     written = bench.qemunet("report", record["directory"], "-o", report, "--figures", figures)
     assert written.returncode == 0, written.stderr
