@@ -69,6 +69,7 @@ class RunRequest:
         seed: Of every random stream; None takes the topology's option, else 1.
         timeout_s: Bound on the whole run in seconds, or None.
         keep: Leave the network running after the experiment until a signal comes.
+        batch: For a run of a batch, its number (``run``) and which try at it this is (``attempt``), for run.json.
     """
 
     topology: str
@@ -78,6 +79,7 @@ class RunRequest:
     seed: int | None = None
     timeout_s: float | None = None
     keep: bool = False
+    batch: Mapping[str, int] | None = None
 
 
 @dataclass
@@ -114,6 +116,7 @@ def run_experiment(request: RunRequest, *, progress: Progress) -> RunOutcome:
             "parameters": parameters,
             "seed": seed,
             "request": _request_record(request),
+            "batch": None if request.batch is None else dict(request.batch),
             "fidelity": None,
             "links": {},
             "pcaps": {},

@@ -1,80 +1,123 @@
-"""Batches as their index has them, without running anything."""
+"""What tests of batches share: sweeps, and a program in place of ``qemunet run`` that does what a script says."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
+import os
+import signal
+import sys
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-_SCHEMA = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT);
-CREATE TABLE points(point INTEGER PRIMARY KEY, parameters TEXT);
-CREATE TABLE runs(run INTEGER PRIMARY KEY, point INTEGER, repetition INTEGER, seed INTEGER, position INTEGER,
-                  state TEXT, attempt INTEGER NULL);
-CREATE TABLE attempts(run INTEGER, attempt INTEGER, directory TEXT NULL, status TEXT, verdict TEXT NULL, why TEXT,
-                      exit_status INTEGER NULL, started TEXT, ended TEXT NULL, executor TEXT, metrics TEXT NULL,
-                      fidelity TEXT NULL, error TEXT NULL, PRIMARY KEY(run, attempt));
-"""
+from qemunet.batch.executor import LocalExecutor
+from qemunet.batch.index import AttemptRow, Index, create_index
+from qemunet.batch.model import PlannedRun, Repeat, Sweep
+from qemunet.batch.schedule import plan_runs
+from qemunet.results.record import RunDirectory, this_process
 
 
-@dataclass
-class Made:
-    """A run to put into an index; ``cut`` attempts come before the one that counts. Without a status it is planned."""
+class Recorder:
+    """A View that remembers."""
 
-    point: int
-    status: str | None = "passed"
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    message: str | None = None
-    cut: int = 0
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, int]] = []
+        self.ends: list[AttemptRow] = []
+        self.counted: Counter[int] = Counter()
+        self.added = 0
+        self.running = 0
+        self.most = 0
+
+    def began(self, run: PlannedRun, attempt: int) -> None:
+        self.begun.append((run.run, attempt))
+        self.running += 1
+        self.most = max(self.most, self.running)
+
+    def ended(self, run: PlannedRun, row: AttemptRow, *, counts: bool) -> None:
+        self.ends.append(row)
+        self.counted[run.run] += counts
+        self.running -= 1
+
+    def planned(self, runs: int) -> None:
+        self.added += runs
 
 
-def make_batch(directory: Path, points: Sequence[Mapping[str, str]], runs: Sequence[Made], *, sweep: str = "") -> Path:
-    """Write an index of schema 1 and the files beside it."""
-    directory.mkdir(parents=True)
-    meta = {
-        "schema": 1,
-        "name": directory.name,
-        "seed": 1,
-        "created": "2026-01-02T03:04:05+00:00",
-        "parameters": json.dumps(list(points[0])),
-        "topology": "/home/u/pair.txt",
-        "experiment": "/home/u/ping.py",
-        "repeat": "5",
-    }
-    with closing(sqlite3.connect(directory / "index.sqlite")) as index:
-        index.executescript(_SCHEMA)
-        index.executemany("INSERT INTO meta VALUES (?, ?)", [(key, str(value)) for key, value in meta.items()])
-        index.executemany(
-            "INSERT INTO points VALUES (?, ?)", [(at, json.dumps(point)) for at, point in enumerate(points, 1)]
-        )
-        for number, run in enumerate(runs, 1):
-            done = run.status is not None
-            counted = run.cut + 1 if done else None
-            state = "done" if done else "planned"
-            index.execute(
-                "INSERT INTO runs VALUES (?, ?, 0, ?, ?, ?, ?)", (number, run.point, 7, number, state, counted)
-            )
-            for attempt in range(1, run.cut + 1 + done):
-                counts = attempt == counted
-                error = None if run.message is None else json.dumps({"layer": "task", "message": run.message})
-                index.execute(
-                    "INSERT INTO attempts VALUES (?, ?, ?, ?, NULL, ?, NULL, '', NULL, 'local', ?, NULL, ?)",
-                    (
-                        number,
-                        attempt,
-                        f"ping/{number}",
-                        run.status if counts else "cut",
-                        "" if counts else "the batch was killed",
-                        json.dumps(run.metrics) if counts else None,
-                        error if counts else None,
-                    ),
-                )
-        index.commit()
-    (directory / "sweep.yaml").write_text(sweep)
-    about = {"schema": 1, "qemunet": "0.1.0", "sources": {"sweep": "/home/u/my sweep.yaml"}}
-    (directory / "batch.json").write_text(json.dumps(about))
-    return directory
+def a_sweep(*, points: int = 1, repeat: int = 1) -> Sweep:
+    """A sweep over so many points; its topology and experiment are never read."""
+    return Sweep(
+        topology="/nowhere/t.txt",
+        experiment=Path("/nowhere/e.py"),
+        names=("x",),
+        points=tuple({"x": str(number)} for number in range(1, points + 1)),
+        repeat=Repeat(repeat, repeat),
+    )
+
+
+def new_index(batch: Path, sweep: Sweep) -> Index:
+    """The index of a new batch."""
+    points = dict(enumerate(sweep.points, 1))
+    return create_index(batch, {"name": batch.name}, points, plan_runs(sweep, points))
+
+
+def executor(capacity: int = 2, *, end_s: float = 5.0) -> LocalExecutor:
+    """An executor that starts this very file instead of ``qemunet``."""
+    return LocalExecutor(capacity, command=[sys.executable, "-m", "tests.batches"], end_s=end_s)
+
+
+def script(batch: Path, plan: Mapping[int, Sequence[str]]) -> None:
+    """Say what each run does: a word an attempt, the last one for all further ones; other runs pass."""
+    (batch / "script.json").write_text(json.dumps({str(run): list(words) for run, words in plan.items()}))
+
+
+def play(words: Sequence[str]) -> int:
+    """Be ``qemunet run``, as far as a batch sees it."""
+    from qemunet.signals import end_with_pipe
+
+    options = {name: value for name, value in pairwise(words) if name.startswith("--")}
+    batch, run = Path(options["--runs-dir"]), int(options["--batch-run"])
+    attempt = int(options["--batch-attempt"])
+    end_with_pipe(int(options["--batch-pipe"]))
+    plan = json.loads((batch / "script.json").read_text()) if (batch / "script.json").exists() else {}
+    todo = plan.get(str(run), ["passed"])
+    word = todo[min(attempt, len(todo)) - 1]
+    if word == "nothing":
+        print("it does not even begin", file=sys.stderr)
+        return 7
+    if word == "input":
+        problem = {"layer": "input", "type": "InputError", "message": "no such file", "hint": None}
+        print(json.dumps({"status": "error", "verdict": None, "directory": None, "error": problem}))
+        return 2
+    record = {"seed": int(options["--seed"]), "batch": {"run": run, "attempt": attempt}, "process": this_process()}
+    directory = RunDirectory.create(batch, "e", record)
+    print("words of the run", file=sys.stderr)
+    match word.split(":"):
+        case ["wait"]:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(_end(directory, "interrupted")))
+            time.sleep(600)
+        case ["deaf"]:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            (directory.path / "deaf").touch()
+            time.sleep(600)
+        case ["die"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ["error", layer]:
+            return _end(directory, "error", error={"layer": layer, "message": f"{layer} broke", "hint": None})
+        case ["unfaithful"]:
+            return _end(directory, word, verdict="passed", fidelity={"faithful": False, "summary": "unfaithful: late"})
+        case ["passed", value]:
+            return _end(directory, "passed", verdict="passed", metrics={"x": float(value)})
+        case _:
+            return _end(directory, word, verdict=word, metrics={"x": run})
+    return 0
+
+
+def _end(directory: RunDirectory, status: str, **values: Any) -> int:
+    directory.end(status, **values)
+    return {"passed": 0, "failed": 1, "error": 4, "unfaithful": 5}.get(status, 143)
+
+
+if __name__ == "__main__":
+    sys.exit(play(sys.argv[1:]))

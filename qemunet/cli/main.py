@@ -16,6 +16,7 @@ from qemunet.errors import QemunetError
 
 VERBS = {
     "run": "run an experiment on a topology",
+    "batch": "run an experiment over a sweep of parameters, again and again",
     "check": "parse, check and plan a topology; no privileges needed",
     "draw": "draw a picture of a topology",
     "report": "write a run or a batch as one HTML file",

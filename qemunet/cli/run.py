@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep", action="store_true", help="leave the network running after the experiment until Ctrl-C"
     )
     parser.add_argument("--json", action="store_true", help="print run.json's content and nothing else")
+    # What a batch tells its runs: which one it is, and the descriptor of a pipe that ends when the batch is gone.
+    for name in ("--batch-run", "--batch-attempt", "--batch-pipe"):
+        parser.add_argument(name, type=int, default=None, help=argparse.SUPPRESS)
 
 
 def _seconds(text: str) -> float:
@@ -45,12 +48,12 @@ def _seconds(text: str) -> float:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run; standard output gets the result, whatever the experiment prints itself goes to standard error."""
-    with _standard_output_kept() as results:
+    with standard_output_kept() as results:
         return _execute(arguments, results)
 
 
 @contextmanager
-def _standard_output_kept() -> Iterator[TextIO]:
+def standard_output_kept() -> Iterator[TextIO]:
     """Standard output for the result alone; until the end, descriptor 1 is another name of standard error."""
     sys.stdout.flush()
     kept = os.dup(1)
@@ -69,6 +72,11 @@ def _execute(arguments: argparse.Namespace, results: TextIO) -> int:
     from qemunet.results.record import to_json
     from qemunet.run import RunRequest, run_experiment
 
+    if arguments.batch_pipe is not None:
+        from qemunet.signals import end_with_pipe
+
+        end_with_pipe(arguments.batch_pipe)
+    of_batch = arguments.batch_run is not None
     request = RunRequest(
         topology=arguments.topology,
         experiment=arguments.experiment,
@@ -77,6 +85,7 @@ def _execute(arguments: argparse.Namespace, results: TextIO) -> int:
         seed=arguments.seed,
         timeout_s=arguments.timeout,
         keep=arguments.keep,
+        batch={"run": arguments.batch_run, "attempt": arguments.batch_attempt or 1} if of_batch else None,
     )
     progress = open_progress()
     try:

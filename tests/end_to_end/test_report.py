@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batches import Made, make_batch
+from tests.batches_on_disk import Made, make_batch
 from tests.browser import Page, browser
 
 from .conftest import Bench

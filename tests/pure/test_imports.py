@@ -28,8 +28,22 @@ MAY_IMPORT = {
     "report": LEAVES | {"topology", "results", "drawing"},
     "signals": set(),
     "run": LEAVES | {"topology", "plan", "results", "experiment", "testbed", "signals"},
-    "cli": LEAVES | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "report", "cli"},
     "batch": LEAVES | {"topology", "plan", "results", "experiment", "run", "signals"},
+    "cli": LEAVES
+    | {
+        "topology",
+        "plan",
+        "host",
+        "guest",
+        "results",
+        "experiment",
+        "run",
+        "drawing",
+        "batch",
+        "report",
+        "signals",
+        "cli",
+    },
     "": {"tasks"},
 }
 """For each room (module or folder of the package; "" is the package itself): the rooms and modules it may import."""

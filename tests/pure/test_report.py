@@ -21,7 +21,7 @@ from qemunet.report.run_data import read_run_data, repeat_command
 from qemunet.report.text import Excerpt, clean, excerpt, file_excerpt, one_line
 from qemunet.report.timeline import Timeline, TimelineReader
 from qemunet.report.timeline_svg import MOST_LANES, draw_timeline
-from tests.batches import Made, make_batch
+from tests.batches_on_disk import Made, make_batch
 from tests.runs_on_disk import command, make_run
 
 STYLE = Path(write_report.__code__.co_filename).with_name("templates") / "style.css"
