@@ -25,6 +25,7 @@ GRID = "#d5dbe3"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _PATTERNS: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _MOST_WORDS = 26
+_MOST_BEYOND = 1.5  # shares of the span of the means that intervals may reach beyond them
 _MOST_TICKS = 7  # values of a parameter that each get a tick
 
 _SETTINGS: Any = {
@@ -133,6 +134,7 @@ def draw_metric(chart: MetricChart) -> str:
             _plain_logs(axes, "y", [each.mean for series in chart.series for each in series.samples])
         else:
             axes.ticklabel_format(axis="y", style="sci", scilimits=(-4, 6), useMathText=False)
+            _bound(axes, [each.mean for series in chart.series for each in series.samples])
         axes.set_xlabel(_short(chart.parameter, 48))
         axes.set_ylabel(_short(chart.metric, 32))
         if chart.facet:
@@ -212,6 +214,14 @@ def _draw_series(axes: Axes, index: int, series: Series, xs: Sequence[float], *,
         elinewidth=0.9,
         label=_short(series.label),
     )
+
+
+def _bound(axes: Axes, means: Sequence[float]) -> None:
+    """Let no interval, such as that of two runs that differ, make all else too small to see."""
+    span = max(means) - min(means)
+    if span > 0:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, min(means) - _MOST_BEYOND * span), min(high, max(means) + _MOST_BEYOND * span))
 
 
 def _plain_logs(axes: Axes, axis: Literal["x", "y"], values: Sequence[float]) -> None:

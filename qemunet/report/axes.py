@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import log
+from math import isfinite, log
 
 import yaml
 
@@ -73,10 +73,13 @@ def log_parameters(sweep: str) -> set[str]:
 
 
 def _numbers(name: str, texts: Sequence[str]) -> tuple[str, dict[str, float]]:
-    try:
-        return name, {text: float(text) for text in texts}
-    except ValueError:
-        pass
+    for label, ending in ((name, ""), (f"{name} (%)", "%")):
+        try:
+            numbers = {text: float(text.removesuffix(ending)) for text in texts if text.endswith(ending)}
+        except ValueError:
+            continue
+        if len(numbers) == len(texts) and all(map(isfinite, numbers.values())):
+            return label, numbers
     for parse, units in _UNITS:
         try:
             values = {text: parse(text) for text in texts}

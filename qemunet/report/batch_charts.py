@@ -86,7 +86,8 @@ def _chart(
         if (samples := list(_samples(axis, values)))
     ]
     means = [sample.mean for each in series for sample in each.samples]
-    spread = bool(means) and min(means) > 0 and axis.scale == "log" and max(means) > _LOG_SPAN * min(means)
+    lowest = [sample.mean if sample.low is None else sample.low for each in series for sample in each.samples]
+    spread = bool(means) and min(lowest) > 0 and axis.scale == "log" and max(means) > _LOG_SPAN * min(means)
     facet = ", ".join(f"{key}={text}" for key, text in fixed.items())
     chart = MetricChart(
         metric,

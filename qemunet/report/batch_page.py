@@ -129,7 +129,7 @@ def _repeat(text: str) -> str:
         value = None
     if not isinstance(value, Mapping):
         return str(value) if value is not None else "–"
-    least, most = value.get("min"), value.get("max")
+    least, most = (value.get(name, value.get(f"{name}imum")) for name in ("min", "max"))
     span = f"{least}" if least == most else f"{least} to {most}"
     until = value.get("until")
     if not isinstance(until, Mapping):

@@ -345,6 +345,9 @@ def test_what_has_no_room_in_a_chart_gets_charts_of_its_own(tmp_path: Path) -> N
         (["10ms", "1s", "100ms"], "x (s)", "log", 0.01),
         (["1Mbps", "1500kbps", "2Mbps"], "x (Mbps)", "linear", 1.0),
         (["64KiB", "1MiB"], "x (MiB)", "linear", 0.0625),
+        (["0%", "0.5%", "20%"], "x (%)", "linear", 0.0),
+        (["1%", "0.5"], "x", "categories", None),
+        (["nan", "1"], "x", "categories", None),
         (["tiny", "10"], "x", "categories", None),
     ],
 )
