@@ -10,6 +10,7 @@ from qemunet.drawing.charts import MetricChart, Sample, Series
 from qemunet.report.axes import Axis, axis_of, log_parameters
 from qemunet.report.batch_data import BatchData, Run, is_number
 from qemunet.report.summary import summarize
+from qemunet.report.text import one_line
 
 MOST_CHARTS = 60
 _MOST_SERIES = 8
@@ -81,23 +82,23 @@ def _chart(
         groups[tuple(parameters.get(other, "") for other in by)][parameters.get(name, "")].append(_value(run, metric))
     joined = len(axis.texts) <= _SCATTERED or len(data.points) > len(axis.texts)
     series = [
-        Series(", ".join(key), samples, joined)
+        Series(one_line(", ".join(key)), samples, joined)
         for key, values in groups.items()
         if (samples := list(_samples(axis, values)))
     ]
     means = [sample.mean for each in series for sample in each.samples]
     lowest = [sample.mean if sample.low is None else sample.low for each in series for sample in each.samples]
     spread = bool(means) and min(lowest) > 0 and axis.scale == "log" and max(means) > _LOG_SPAN * min(means)
-    facet = ", ".join(f"{key}={text}" for key, text in fixed.items())
+    facet = one_line(", ".join(f"{key}={text}" for key, text in fixed.items()))
     chart = MetricChart(
-        metric,
-        axis.label,
+        one_line(metric),
+        one_line(axis.label),
         series,
         scale=axis.scale,
         log_metric=spread,
-        legend=", ".join(by),
+        legend=one_line(", ".join(by)),
         facet=facet,
-        categories=list(axis.texts) if axis.scale == "categories" else (),
+        categories=list(map(one_line, axis.texts)) if axis.scale == "categories" else (),
     )
     words = [metric, name, *(facet.split(", ") if facet else ())]
     return Chart(chart, f"{'--'.join(map(_safe, words))}.svg", tuple(pooled))
@@ -125,7 +126,7 @@ def _samples(axis: Axis, values: dict[str, list[float]]) -> Iterator[Sample]:
     for text, found in values.items():
         if found:
             summary = summarize(found)
-            x: float | str = axis.places[text] if axis.places else text
+            x: float | str = axis.places[text] if axis.places else one_line(text)
             yield Sample(x, summary.mean, summary.low, summary.high)
 
 

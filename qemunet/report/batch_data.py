@@ -16,6 +16,8 @@ from urllib.parse import quote
 from qemunet.report.jsonl import read_object
 from qemunet.report.source import INDEX
 
+_LARGEST = 1e150
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -156,8 +158,8 @@ def read_batch_data(directory: Path) -> BatchData:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a metric is a number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether a metric is a number, and one that means can be taken of."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _open(path: Path) -> sqlite3.Connection:

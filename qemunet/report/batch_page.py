@@ -144,7 +144,10 @@ def _by_metric(charts: list[Chart], figures: dict[str, str]) -> list[dict[str, A
     for index, each in enumerate(charts):
         chart = each.chart
         svg = draw_metric(chart)
-        figures[each.file] = for_paper(svg)
+        file = each.file
+        while file in figures:  # names that differ in characters that no file should have
+            file = f"_{file}"
+        figures[file] = for_paper(svg)
         words = f"{chart.metric} over {chart.parameter}"
         if chart.legend:
             words += f", by {chart.legend}"

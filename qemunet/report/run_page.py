@@ -141,7 +141,7 @@ def _network(data: RunData, figures: dict[str, str]) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError, InputError) as error:
         reason = error.message if isinstance(error, InputError) else "the run has no network.txt"
         return "", f"The network cannot be drawn: {one_line(reason)}."
-    topology = dataclasses.replace(topology, name=str(data.record.get("topology")))
+    topology = dataclasses.replace(topology, name=one_line(str(data.record.get("topology"))))
     target = io.StringIO()
     draw_topology(topology, target)
     svg = target.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 from qemunet.report.text import first_line, one_line
@@ -185,7 +186,7 @@ class TimelineReader:
 
     def _time(self, event: Mapping[str, Any]) -> float | None:
         at_s, host_ns = event.get("simulation_s"), event.get("host_ns")
-        if isinstance(at_s, (int, float)):
+        if isinstance(at_s, (int, float)) and isfinite(at_s):
             return float(at_s)
         if self._origin_ns is not None and isinstance(host_ns, int) and host_ns >= self._origin_ns:
             return (host_ns - self._origin_ns) / 1e9

@@ -313,6 +313,29 @@ def test_the_page_of_a_batch(tmp_path: Path) -> None:
     assert "2 attempts that were cut" in page
 
 
+def test_a_batch_of_strange_metrics_or_of_none(tmp_path: Path) -> None:
+    metrics = {
+        "a/b": 1,
+        "a_b": 2,
+        "inf": float("inf"),
+        "nan": float("nan"),
+        "huge": 10**300,
+        HOSTILE: 3.5,
+        "flag": True,
+    }
+    made = [Made(1, metrics=metrics), Made(2, metrics=metrics), Made(2, "lost"), Made(1, None, cut=2)]
+    batch = make_batch(
+        tmp_path / "strange", [{"N": "1", HOSTILE: "x"}, {"N": HOSTILE, HOSTILE: "y"}], made, sweep=HOSTILE[:6]
+    )
+    written = write_report(batch, tmp_path / "report.html", figures=tmp_path / "figures")
+    outline(written[0])
+    assert len(written) == len(set(written)) == 7
+    assert all(path.parent == tmp_path / "figures" for path in written[1:])
+    empty = make_batch(tmp_path / "empty", [{}], [])
+    write_report(empty, tmp_path / "report.html")
+    outline(tmp_path / "report.html")
+
+
 def test_means_are_of_runs_that_passed(tmp_path: Path) -> None:
     points, runs = grid()
     data = read_batch_data(make_batch(tmp_path / "sweep", points, runs))
