@@ -177,7 +177,7 @@ def _task_row(task: TaskSpan) -> dict[str, str]:
         if task.missing:
             end += f" (missing: {', '.join(task.missing[:6])}{'…' if len(task.missing) > 6 else ''})"
     elif task.end_s is None:
-        end, colour = "■ cut", "warn"
+        end, colour = "■ no end yet, or cut", "warn"
     else:
         end, colour = "✓ barrier", "good"
     fired = task.fired_s
