@@ -7,6 +7,7 @@ import math
 import signal
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from qemunet.errors import (
     QemunetError,
     SimulationError,
     TaskError,
+    TopologyError,
 )
 from qemunet.experiment import Experiment, load_experiment, split_parameters
 from qemunet.plan import Plan, make_plan, plan_to_json
@@ -29,7 +31,8 @@ from qemunet.progress import Progress
 from qemunet.results.fidelity import judge, limits_from_options
 from qemunet.results.record import RunDirectory, this_process, to_json
 from qemunet.signals import signals_cancel
-from qemunet.topology import Topology, declared_parameters, read_topology, source_directory
+from qemunet.topology import Topology, declared_parameters, read_topology, source_directory, write_topology
+from qemunet.topology.sources import HUB
 
 if TYPE_CHECKING:
     from qemunet.testbed import Testbed
@@ -112,6 +115,7 @@ def run_experiment(request: RunRequest, *, progress: Progress) -> RunOutcome:
             "topology": topology.name,
             "parameters": parameters,
             "seed": seed,
+            "request": _request_record(request),
             "batch": None if request.batch is None else dict(request.batch),
             "fidelity": None,
             "links": {},
@@ -127,6 +131,8 @@ def run_experiment(request: RunRequest, *, progress: Progress) -> RunOutcome:
     try:
         directory.write("topology.txt", topology.text)
         directory.write("experiment.py", experiment.source)
+        with suppress(TopologyError):  # a program may make one that no format can say
+            directory.write("network.txt", write_topology(topology))
         directory.write("plan.json", to_json(plan_to_json(plan)))
         trio.run(run.main, restrict_keyboard_interrupt_to_checkpoints=True)
     except BaseException as error:
@@ -285,6 +291,17 @@ class _Run:
         if not faithful:
             return "unfaithful", verdict, layer, EXIT_UNFAITHFUL
         return verdict, verdict, layer, code
+
+
+def _request_record(request: RunRequest) -> dict[str, Any]:
+    """What was asked for, as far as it takes to ask for the same again."""
+    from_hub = request.topology.startswith(HUB)
+    return {
+        "topology": request.topology if from_hub else str(Path(request.topology).resolve()),
+        "experiment": str(request.experiment.resolve()),
+        "parameters": dict(request.parameters),
+        "timeout_s": request.timeout_s,
+    }
 
 
 def _main_cause(error: BaseException) -> BaseException:

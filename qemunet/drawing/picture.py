@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import atan2, degrees, hypot, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -36,29 +36,36 @@ _MARGIN = 0.75
 _DPI = 150
 
 
-def draw_topology(topology: Topology, target: str | Path) -> None:
+def draw_topology(topology: Topology, target: str | Path | TextIO) -> None:
     """Draw a topology.
 
     Args:
         topology: The network.
-        target: The file to write; its suffix says the format.
+        target: The file to write; its suffix says the format. An open one gets SVG.
 
     Raises:
         InputError: no such format, or the file cannot be written.
     """
+    if not isinstance(target, (str, Path)):
+        _save(topology, target, ".svg")
+        return
     path = Path(target)
     if path.suffix.lower() not in SUFFIXES:
         seen = f"{path.suffix!r} is no suffix of a picture" if path.suffix else "the file has no suffix"
         raise InputError(f"{path}: {seen}; write .svg or .png")
+    try:
+        _save(topology, path, path.suffix.lower())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _save(topology: Topology, target: Path | TextIO, suffix: str) -> None:
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
         # matplotlib tells of its own files where a label has characters that the font has not.
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         figure = _Picture(topology).figure
-        try:
-            metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
-            figure.savefig(path, dpi=_DPI, facecolor=PAPER, metadata=metadata)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        metadata = {"Date": None} if suffix == ".svg" else None
+        figure.savefig(target, format=suffix[1:], dpi=_DPI, facecolor=PAPER, metadata=metadata)
 
 
 class _Picture:

@@ -23,7 +23,7 @@ from qemunet.process import Process, Spawner
 from qemunet.simulation import failure, messages
 from qemunet.simulation.messages import Message, Type
 from qemunet.simulation.native import native_library, worker_environment
-from qemunet.simulation.report import Counters, Pcap, Scheduling, SimulationReport
+from qemunet.simulation.report import Counters, LagTimeline, Pcap, Scheduling, SimulationReport
 from qemunet.simulation.worker import CONFIG_FD, CONTROL_FD
 
 #: For the worker to end by itself once it was told to, or its control socket closed.
@@ -216,6 +216,7 @@ class Simulation:
             cpu_system_s=said["cpu_system_s"],
             max_rss_mib=said["max_rss_mib"],
             metrics=said["metrics"],
+            lag=LagTimeline(**said["lag"]),
             pcaps={name: Pcap(*counts) for name, counts in said["pcaps"].items()},
         )
         if said["failure"] is not None:

@@ -111,6 +111,8 @@ def load() -> ctypes.PyDLL:
         "qemunet_use_fifo": (ctypes.c_int, [ctypes.c_int]),
         "qemunet_was_demoted": (ctypes.c_int, []),
         "qemunet_run": (ctypes.c_int64, [ctypes.c_int]),
+        "qemunet_lag_interval_ns": (ctypes.c_uint64, []),
+        "qemunet_lag": (u32, [ctypes.POINTER(ctypes.c_uint64 * 3)]),
         "qemunet_close": (None, []),
     }
     _declare(library, signatures)

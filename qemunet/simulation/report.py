@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,23 @@ class Pcap:
 
 
 @dataclass(frozen=True)
+class LagTimeline:
+    """How late events ran in the course of simulation time: a bounded number of intervals from time 0 on.
+
+    Attributes:
+        interval_ns: How long each of them is; they get longer with the run.
+        events: Number of events that were due in each.
+        p99_ns: 99 % of them ran at most this late.
+        max_ns: The latest.
+    """
+
+    interval_ns: int
+    events: Sequence[int]
+    p99_ns: Sequence[int]
+    max_ns: Sequence[int]
+
+
+@dataclass(frozen=True)
 class SimulationReport:
     """The end of a run.
 
@@ -62,6 +79,7 @@ class SimulationReport:
         cpu_user_s, cpu_system_s: CPU time of the worker while it ran, from ready to stop.
         max_rss_mib: The most memory it held.
         metrics: What the experiment's ``extend`` returned.
+        lag: How late events ran in the course of the run.
         pcaps: By name of the file.
     """
 
@@ -71,4 +89,5 @@ class SimulationReport:
     cpu_system_s: float
     max_rss_mib: float
     metrics: Mapping[str, Any]
+    lag: LagTimeline
     pcaps: Mapping[str, Pcap] = field(default_factory=dict)

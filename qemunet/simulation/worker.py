@@ -26,6 +26,7 @@ CONTROL_FD = 3
 CONFIG_FD = 4
 
 _FIFO_PRIORITY = 50
+_MOST_LAG_INTERVALS = 256  # LagTimeline::INTERVALS of the native part
 _PIECE_BYTES = MAX_BYTES // 2
 
 
@@ -73,6 +74,7 @@ def main() -> int:
         "max_rss_mib": after.ru_maxrss / 1024,
         "metrics": {},
         "failure": None,
+        "lag": _lag(library),
     }
     if extension is not None:
         try:
@@ -85,6 +87,18 @@ def main() -> int:
     # Closes trace files. After the report: whatever goes wrong in here does not take it away.
     library.qemunet_close()
     return 0
+
+
+def _lag(library: ctypes.PyDLL) -> dict[str, Any]:
+    """How late events ran, by intervals of simulation time."""
+    intervals = (ctypes.c_uint64 * 3 * _MOST_LAG_INTERVALS)()
+    count = int(library.qemunet_lag(intervals))
+    return {
+        "interval_ns": int(library.qemunet_lag_interval_ns()),
+        "events": [int(intervals[number][0]) for number in range(count)],
+        "p99_ns": [int(intervals[number][1]) for number in range(count)],
+        "max_ns": [int(intervals[number][2]) for number in range(count)],
+    }
 
 
 def _use_fifo(library: ctypes.PyDLL) -> dict[str, Any]:

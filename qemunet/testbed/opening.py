@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -327,3 +328,6 @@ class _Builder:
                 bed.report = getattr(error, "report", None)
                 self.event("failure", what="stopping the simulator", message=error.message)
                 raise
+            finally:
+                if bed.report is not None:
+                    self.directory.write("lag.json", json.dumps({"schema": 1, **asdict(bed.report.lag)}) + "\n")

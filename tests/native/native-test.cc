@@ -554,11 +554,48 @@ TestControllerGone()
 
 } // namespace
 
+void
+TestLagTimeline()
+{
+    LagTimeline lag;
+    CHECK(lag.GetIntervals().empty());
+    uint64_t interval = lag.GetIntervalNs();
+    for (uint64_t number = 0; number < LagTimeline::INTERVALS; ++number)
+    {
+        for (uint64_t event = 1; event <= 100; ++event)
+        {
+            lag.Record(event * 1000 + number, number * interval + event);
+        }
+    }
+    std::vector<LagTimeline::Interval> intervals = lag.GetIntervals();
+    CHECK(lag.GetIntervalNs() == interval && intervals.size() == LagTimeline::INTERVALS);
+    for (uint64_t number = 0; number < intervals.size(); ++number)
+    {
+        CHECK(intervals[number].events == 100 && intervals[number].maxNs == 100'000 + number);
+        CHECK(intervals[number].p99Ns >= 99'000 + number &&
+              intervals[number].p99Ns <= 1.125 * (99'000 + number));
+    }
+    // One event beyond what there is room for: pairs become one. Far beyond: all are in the first.
+    lag.Record(7, LagTimeline::INTERVALS * interval);
+    intervals = lag.GetIntervals();
+    CHECK(lag.GetIntervalNs() == 2 * interval &&
+          intervals.size() == LagTimeline::INTERVALS / 2 + 1);
+    CHECK(intervals[3].events == 200 && intervals[3].maxNs == 100'007);
+    CHECK(intervals.back().events == 1 && intervals.back().p99Ns == 7);
+    lag.Record(UINT64_MAX, 20'000 * LagTimeline::INTERVALS * interval);
+    intervals = lag.GetIntervals();
+    CHECK(intervals.size() <= LagTimeline::INTERVALS);
+    CHECK(intervals[0].events == 100 * LagTimeline::INTERVALS + 1 && intervals[0].maxNs == 100'255);
+    CHECK(intervals.back().p99Ns == UINT64_MAX && intervals[1].events == 0 &&
+          intervals[1].p99Ns == 0);
+}
+
 int
 main(int argc, char** argv)
 {
     unsigned frames = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 100000;
     TestLagHistogram();
+    TestLagTimeline();
     TestWires();
     TestPcap();
     Impairments bad;

@@ -57,6 +57,10 @@ def test_fire_writes_to_all_consoles_in_order(tmp_path: Path, simulator: str) ->
                 assert sock.recv(10) == b" \n"
             report = await simulation.stop()
             assert report.counters.lag.count > 0
+            # Every event is in one of the intervals.
+            assert report.counters.lag.count <= sum(report.lag.events) <= report.counters.lag.count + 10
+            assert max(report.lag.max_ns) >= report.counters.lag.max_ns
+            assert all(p99 <= most for p99, most in zip(report.lag.p99_ns, report.lag.max_ns, strict=True))
             assert report.scheduling.policy in ("SCHED_FIFO", "SCHED_OTHER")
 
     trio.run(main)

@@ -25,11 +25,25 @@ MAY_IMPORT = {
     "experiment": LEAVES,
     "drawing": LEAVES | {"topology"},
     "testbed": LEAVES | {"topology", "plan", "host", "simulation", "guest", "tasks", "results", "experiment"},
+    "report": LEAVES | {"topology", "results", "drawing"},
     "signals": set(),
     "run": LEAVES | {"topology", "plan", "results", "experiment", "testbed", "signals"},
     "batch": LEAVES | {"host", "topology", "plan", "results", "experiment", "run", "signals"},
     "cli": LEAVES
-    | {"topology", "plan", "host", "guest", "results", "experiment", "run", "drawing", "batch", "signals", "cli"},
+    | {
+        "topology",
+        "plan",
+        "host",
+        "guest",
+        "results",
+        "experiment",
+        "run",
+        "drawing",
+        "batch",
+        "report",
+        "signals",
+        "cli",
+    },
     "": {"tasks"},
 }
 """For each room (module or folder of the package; "" is the package itself): the rooms and modules it may import."""

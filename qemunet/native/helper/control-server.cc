@@ -82,6 +82,12 @@ ControlServer::Run()
     return m_stopId;
 }
 
+const LagTimeline&
+ControlServer::GetLagTimeline() const
+{
+    return m_driver->GetLag().GetTimeline();
+}
+
 void
 ControlServer::Serve(uint32_t events)
 {

@@ -37,6 +37,9 @@ class ControlServer
      */
     std::optional<uint32_t> Run();
 
+    /** @returns How late events ran, in the course of simulation time. Call it after Run(). */
+    const LagTimeline& GetLagTimeline() const;
+
   private:
     void Serve(uint32_t events);
     void Handle(ControlMessage& message);

@@ -22,12 +22,14 @@
 using ns3::qemunet::ControlServer;
 using ns3::qemunet::DelayPart;
 using ns3::qemunet::Impairments;
+using ns3::qemunet::LagTimeline;
 using ns3::qemunet::Network;
 
 namespace
 {
 
 std::unique_ptr<Network> g_network; //!< The network of this process.
+LagTimeline g_lag;                  //!< How late events of its run ran.
 
 /** @returns The network, which must have been opened. */
 Network&
@@ -197,8 +199,36 @@ qemunet_was_demoted()
 QEMUNET_API int64_t
 qemunet_run(int controlFd)
 {
-    auto id = ControlServer(GetNetwork(), controlFd).Run();
+    ControlServer server(GetNetwork(), controlFd);
+    auto id = server.Run();
+    g_lag = server.GetLagTimeline();
     return id ? static_cast<int64_t>(*id) : -1;
+}
+
+/** @returns After qemunet_run(): the length of the intervals of qemunet_lag() in ns. */
+QEMUNET_API uint64_t
+qemunet_lag_interval_ns()
+{
+    return g_lag.GetIntervalNs();
+}
+
+/**
+ * @param intervals After qemunet_run(): set to events, 99 % quantile and maximum of the lag (in ns)
+ * of each interval from time 0; room for LagTimeline::INTERVALS.
+ * @returns Number of intervals.
+ */
+QEMUNET_API uint32_t
+qemunet_lag(uint64_t (*intervals)[3])
+{
+    uint32_t count = 0;
+    for (const LagTimeline::Interval& each : g_lag.GetIntervals())
+    {
+        intervals[count][0] = each.events;
+        intervals[count][1] = each.p99Ns;
+        intervals[count][2] = each.maxNs;
+        ++count;
+    }
+    return count;
 }
 
 QEMUNET_API void

@@ -39,6 +39,7 @@ LagHistogram::Record(int64_t lagNs, uint64_t atNs)
     uint64_t lag = lagNs < 0 ? 0 : static_cast<uint64_t>(lagNs);
     ++m_buckets[IndexOf(lag)];
     ++m_count;
+    m_timeline.Record(lag, atNs);
     if (lag > m_maxNs)
     {
         m_maxNs = lag;
@@ -78,6 +79,12 @@ uint64_t
 LagHistogram::GetCount() const
 {
     return m_count;
+}
+
+const LagTimeline&
+LagHistogram::GetTimeline() const
+{
+    return m_timeline;
 }
 
 } // namespace ns3::qemunet

@@ -4,6 +4,8 @@
 #ifndef QEMUNET_LAG_HISTOGRAM_H
 #define QEMUNET_LAG_HISTOGRAM_H
 
+#include "lag-timeline.h"
+
 #include <array>
 #include <cstdint>
 
@@ -12,7 +14,7 @@ namespace ns3::qemunet
 
 /**
  * How late events ran, in buckets of logarithmic width: 16 to each power of two, so that a quantile
- * is at most 6 % too large. Recording takes a few nanoseconds and no memory.
+ * is at most 6 % too large; and when that was. Recording takes a few nanoseconds and no memory.
  */
 class LagHistogram
 {
@@ -40,6 +42,9 @@ class LagHistogram
     /** @returns Number of events recorded. */
     uint64_t GetCount() const;
 
+    /** @returns The same in the course of simulation time. */
+    const LagTimeline& GetTimeline() const;
+
   private:
     /** log2 of the buckets to each power of two. */
     static constexpr unsigned SUB_BITS = 4;
@@ -62,6 +67,7 @@ class LagHistogram
     uint64_t m_count{0};                                         //!< Events.
     uint64_t m_maxNs{0};                                         //!< Largest lag.
     uint64_t m_maxAtNs{0};                                       //!< When it was.
+    LagTimeline m_timeline;                                      //!< By simulation time.
 };
 
 } // namespace ns3::qemunet
