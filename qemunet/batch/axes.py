@@ -58,7 +58,7 @@ class Axes:
         for group in (value,) if isinstance(value, (Mapping, Scalar)) else value.items:
             columns: dict[str, list[str]] = {}
             for name, inner in self._entries(group, rule):
-                texts = self._values(name.text, inner)
+                texts = self._values(name.text, inner, twice=True)
                 if self._declare(name) and texts:
                     columns[name.text] = texts
                     first = next(iter(columns))
@@ -112,8 +112,8 @@ class Axes:
             return True
         return False
 
-    def _values(self, name: str, value: Tree) -> list[str]:
-        """The texts of an axis; none, and reported, if there are none."""
+    def _values(self, name: str, value: Tree, *, twice: bool = False) -> list[str]:
+        """The texts of an axis; none, and reported, if there are none. With ``twice`` one may be there again."""
         if isinstance(value, Mapping):
             found = self._range(name, value, drawn=False)
             return [] if found is None else self._listed(name, found, value)
@@ -125,7 +125,7 @@ class Axes:
         for item in items:
             if not isinstance(item, Scalar) or item.null:
                 self._problems.add(item.place, f"a value of {name} is {what_is(item)}; {_RULE}")
-            elif item.text in lines:
+            elif item.text in lines and not twice:
                 self._problems.add(
                     item.place, f"{name} has the value {shown(item.text)} twice (repeat: N runs a point N times)"
                 )

@@ -131,26 +131,6 @@ class Index:
         )
         return [_attempt(row) for row in rows]
 
-    def results(self) -> list[dict[str, Any]]:
-        """The counted runs for ``--json``, in the order of points and repetitions; directories are absolute."""
-        runs = {run.run: run for run in self.runs()}
-        tries = Counter(row.run for row in self.attempts())
-        return [
-            {
-                "run": row.run,
-                "point": runs[row.run].point,
-                "repetition": runs[row.run].repetition,
-                "parameters": dict(runs[row.run].parameters),
-                "metrics": row.metrics or {},
-                "status": row.status,
-                "verdict": row.verdict,
-                "seed": runs[row.run].seed,
-                "directory": None if row.directory is None else str(self.directory / row.directory),
-                "attempts": tries[row.run],
-            }
-            for row in self.counted()
-        ]
-
     def states(self) -> Counter[str]:
         """How many runs are in each state."""
         return Counter(dict(self._read("SELECT state, count(*) FROM runs GROUP BY state")))

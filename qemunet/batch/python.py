@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from qemunet.errors import HostError, InputError, QemunetError
+from qemunet.results.frames import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,15 +61,7 @@ def batch(
         words += [] if dask is None else ["--dask", dask]
         words += ["--resume"] * resume + ["--cold"] * cold
         results = _run(words)
-    import pandas as pd
-
-    frame = pd.DataFrame([_row(each) for each in results])
-    # Parameters are text, as a user types them; columns of numbers are numbers.
-    for parameter in dict.fromkeys(name for each in results for name in each["parameters"]):
-        numbers = pd.to_numeric(frame[parameter], errors="coerce")
-        if numbers.notna().all():
-            frame[parameter] = numbers
-    return frame
+    return frame_of(results)
 
 
 def _written(sweep: Mapping[str, Any], file: Path) -> Path:
@@ -145,11 +138,3 @@ def _fail(status: int, said: list[str]) -> NoReturn:
     message = "\n".join(line for line in lines if "  hint: " not in line).removeprefix("qemunet: ")
     message = message.partition(": ")[2] or message or f"the batch ended with status {status}"
     raise _ERRORS.get(status, HostError)(message, hint=hint)
-
-
-def _row(result: Mapping[str, Any]) -> dict[str, Any]:
-    row = {name: result[name] for name in ("run", "point", "repetition")} | dict(result["parameters"])
-    last = {name: result[name] for name in ("status", "verdict", "seed", "directory", "attempts")}
-    for name, value in (result["metrics"] or {}).items():
-        row[f"metric.{name}" if name in row or name in last else name] = value
-    return row | last

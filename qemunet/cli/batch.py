@@ -70,15 +70,10 @@ def _run(request: BatchRequest, results: TextIO, *, as_json: bool) -> int:
     finally:
         progress.close()
     if as_json:
-        from qemunet.batch.index import open_index
+        from qemunet.results.frames import read_results
         from qemunet.results.record import to_json
 
-        index = open_index(outcome.directory, read_only=True)
-        assert index is not None
-        try:
-            print(to_json(index.results()), end="", file=results)
-        finally:
-            index.close()
+        print(to_json(read_results(outcome.directory)), end="", file=results)
     else:
         _show(outcome, results)
     return outcome.exit_status

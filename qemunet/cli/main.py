@@ -19,6 +19,7 @@ VERBS = {
     "batch": "run an experiment over a sweep of parameters, again and again",
     "check": "parse, check and plan a topology; no privileges needed",
     "draw": "draw a picture of a topology",
+    "results": "tell what runs and batches came to",
     "report": "write a run or a batch as one HTML file",
     "convert": "write a topology in another format",
     "generate": "write a topology of a common shape",

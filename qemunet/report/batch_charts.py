@@ -9,8 +9,8 @@ from typing import Any
 from qemunet.drawing.charts import MetricChart, Sample, Series
 from qemunet.report.axes import Axis, axis_of, log_parameters
 from qemunet.report.batch_data import BatchData, Run, is_number
-from qemunet.report.summary import summarize
 from qemunet.report.text import one_line
+from qemunet.results.statistics import summarize
 
 MOST_CHARTS = 60
 _MOST_SERIES = 8

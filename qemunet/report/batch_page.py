@@ -15,8 +15,8 @@ from qemunet.report.batch_charts import MOST_CHARTS, Chart, charts_of, counts
 from qemunet.report.batch_data import BatchData, Run, is_number
 from qemunet.report.figures import for_paper, inline
 from qemunet.report.page import host_rows, look_of, render, short
-from qemunet.report.summary import CONFIDENCE, summarize
 from qemunet.report.text import first_line, one_line
+from qemunet.results.statistics import CONFIDENCE, summarize
 
 _METRICS_A_TABLE = 6
 _MOST_RUNS = 1000  # of a table

@@ -1,0 +1,80 @@
+"""``qemunet results PATH``: what runs and batches came to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from qemunet.errors import HostError, InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("path", metavar="PATH", type=Path, help="a run, a batch, or a directory with several of both")
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--csv", action="store_const", dest="format", const="csv", help="as CSV")
+    formats.add_argument("--parquet", action="store_const", dest="format", const="parquet", help="as Parquet")
+    formats.add_argument("--json", action="store_const", dest="format", const="json", help="as JSON")
+    parser.add_argument("--points", action="store_true", help="one row a point, with means and intervals")
+    parser.add_argument("--where", metavar="EXPR", help="only rows for which it holds: N > 4 and status == 'passed'")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to a file (standard output)")
+    parser.add_argument(
+        "--confidence", type=_confidence, default=0.95, metavar="C", help="of the intervals (%(default)s)"
+    )
+    parser.add_argument(
+        "--interval", choices=("t", "bootstrap"), default="t", help="Student's, or bootstrap (%(default)s)"
+    )
+
+
+def _confidence(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return value
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print, or write, the results; how many there are, and of what kind, is always said."""
+    from qemunet.results.export import encode
+    from qemunet.results.frames import chosen, frame_of, missing_runs, point_frame, read_results
+
+    results = read_results(arguments.path)
+    counts = Counter(str(each["status"]) for each in results)
+    said = [f"{len(results)} runs", *(f"{counts[name]} {name}" for name in ("passed", "failed", "unfaithful"))]
+    said += [f"{count} {name}" for name, count in counts.items() if name not in ("passed", "failed", "unfaithful")]
+    said.append(f"{missing_runs(arguments.path)} missing")
+    if arguments.points:
+        frame = point_frame(
+            arguments.path, where=arguments.where, confidence=arguments.confidence, method=arguments.interval
+        )
+        records = None
+    else:
+        whole = frame_of(results)
+        frame = chosen(whole.assign(**{_ROW: range(len(whole))}), arguments.where)
+        records = [results[row] for row in frame[_ROW]]
+        frame = frame.drop(columns=_ROW)
+    print(", ".join(said), file=sys.stderr)
+    _write(encode(frame, records, arguments.format), arguments.output)
+    return 0
+
+
+_ROW = "results row"
+
+
+def _write(data: bytes, path: Path | None) -> None:
+    if path is None:
+        if sys.stdout.isatty() and data[:4] == b"PAR1":
+            raise InputError("Parquet is nothing for a terminal", hint="name a file with -o FILE")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}", hint="name another place with -o") from error
