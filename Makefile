@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays bench-batch clean
+.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays bench-batch soak-batch clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -64,6 +64,10 @@ bench-skew: setup
 PINGS ?= 2000
 bench-delays: setup
 	$(BIN)/python benchmarks/delays.py --pings $(PINGS)
+
+# A batch whose runs fail, hang, crash their guests and are unfaithful, killed and resumed twenty times; 10 min.
+soak-batch: setup
+	$(BIN)/python -m tests.end_to_end.soak
 
 # What a run of a batch costs, warm and cold in turn, and 300 runs of a ping in one batch; 3 min.
 RUNS ?= 300
