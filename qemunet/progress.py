@@ -6,6 +6,7 @@ step elsewhere, nothing with NoProgress.
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 PLAIN_INTERVAL_S = 5.0
 """Without a terminal, a step that goes on prints at most one line in this time."""
 
@@ -64,6 +66,11 @@ def _silent() -> Iterator[Step]:
     yield _SilentStep()
 
 
+def one_line(text: str) -> str:
+    """A text as it can be shown in one line: names may hold what a terminal takes for commands."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 class PlainProgress:
     """Plain lines, each with the seconds since the start, for logs and pipes."""
 
@@ -75,7 +82,7 @@ class PlainProgress:
     def say(self, text: str) -> None:
         """Print one line."""
         with self._lock:
-            print(f"[{time.monotonic() - self._start_s:7.2f} s] {text}", file=self._stream, flush=True)
+            print(f"[{time.monotonic() - self._start_s:7.2f} s] {one_line(text)}", file=self._stream, flush=True)
 
     @contextmanager
     def step(self, name: str, *, total: float | None = None) -> Iterator[Step]:
@@ -135,11 +142,12 @@ class LiveProgress:
 
     def say(self, text: str) -> None:
         """Print one line above the list."""
-        self._live.console.print(text, markup=False)
+        self._live.console.print(one_line(text), markup=False)
 
     @contextmanager
     def step(self, name: str, *, total: float | None = None) -> Iterator[Step]:
         """Show the step in the list while it runs, then one line."""
+        name = one_line(name)
         task = self._live.add_task(name, total=total, text="")
         start_s = time.monotonic()
         mark, style = "✗", "red"
@@ -169,7 +177,7 @@ class _LiveStep:
         task = TaskID(self._task)
         self._live.update(task, completed=done, total=total)
         if text is not None:
-            self._live.update(task, text=text)
+            self._live.update(task, text=one_line(text))
 
 
 def open_progress() -> Progress:
