@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays clean
+.PHONY: run test torture fuzz zoo soak-batch setup lint types format attributes lock sanitize bench-skew bench-delays clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -33,6 +33,10 @@ fuzz: setup
 # Twenty networks of the Topology Zoo as containers with static routes: every pair reachable, round trips as the delays say.
 zoo: setup
 	$(BIN)/python benchmarks/zoo.py
+
+# A batch of 200 runs that fail, hang, crash and are late, killed at 20 random instants and resumed; some ten minutes.
+soak-batch: setup
+	$(BIN)/python -m tests.end_to_end.soak $(if $(SEED),--seed=$(SEED))
 
 setup:
 	@PYTHON=$(PYTHON) scripts/setup
