@@ -76,8 +76,10 @@ async def experiment(bed):
             pid = simulator()
             await bed.sleep(0.3)
             os.kill(pid, signal.SIGSTOP)
-            await trio.sleep(2.5)
-            os.kill(pid, signal.SIGCONT)
+            try:
+                await trio.sleep(2.5)
+            finally:
+                os.kill(pid, signal.SIGCONT)
             await bed.sleep(0.5)
     return {"value": bed.random.random()}
 """
