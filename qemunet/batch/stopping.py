@@ -53,7 +53,7 @@ def wanted(until: Until, values: Sequence[float], *, pilot: int) -> int:
     first = values[:pilot]
     total = pilot
     allowed = _allowed(until, fmean(first))
-    if until.method == "t" and stdev(first) > 0:
+    if stdev(first) > 0:
         if allowed == 0:
             return count + 1
         # The half width of the pilot's own interval, and how it shrinks with the number of values.

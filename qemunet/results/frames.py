@@ -27,6 +27,7 @@ STATUSES = ("passed", "failed", "unfaithful", "error")
 
 _DEEPEST = 4
 _BEFORE, _AFTER = ("run", "point", "repetition"), ("status", "verdict", "seed", "directory", "attempts")
+_TAKEN = {*_BEFORE, *_AFTER, *STATUSES, "missing", "other"}
 _QUERY = """
 SELECT run, runs.point, repetition, points.parameters, metrics, status, verdict, seed, directory, state
 FROM runs JOIN points USING (point) LEFT JOIN attempts USING (run, attempt) ORDER BY runs.point, repetition
@@ -178,7 +179,7 @@ def _row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(name: str, what: str) -> str:
-    return f"{what}.{name}" if name in _BEFORE or name in _AFTER else name
+    return f"{what}.{name}" if name in _TAKEN else name
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -269,7 +270,7 @@ def _rule(batch: Path) -> dict[str, int]:
         found = index.execute("SELECT value FROM meta WHERE key = 'repeat'").fetchone()
     repeat = json.loads(found[0]) if found else {}
     until = repeat.get("until") if isinstance(repeat, dict) else None
-    return {until["metric"]: max(2, repeat["minimum"])} if until and until.get("method") == "t" else {}
+    return {until["metric"]: max(2, repeat["minimum"])} if until else {}
 
 
 def _open(path: Path) -> sqlite3.Connection:

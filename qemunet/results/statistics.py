@@ -71,7 +71,7 @@ def half_widths(
             Intervals, JASA 82, 1987), with the same random numbers each time.
         pilot: So many first values decided how many there are in all, so the interval is no narrower than their deviation
             makes it (Stein, A Two-Sample Test for a Linear Hypothesis Whose Power Is Independent of the Variance, Annals
-            of Mathematical Statistics 16, 1945); of ``t`` only.
+            of Mathematical Statistics 16, 1945).
     """
     count = len(values)
     if count < 2:
@@ -80,11 +80,14 @@ def half_widths(
         return 0.0, 0.0
     from scipy import stats
 
+    # Values that are not normal have their say by the deviation of all of them.
+    parts = [values] if method == "t" else []
+    if pilot is not None:
+        parts.append(values[: max(2, min(pilot, count))])
+    half = max((float(stats.t.ppf((1 + confidence) / 2, len(part) - 1)) * stdev(part) for part in parts), default=0.0)
+    half /= math.sqrt(count)
     if method == "t":
-        # Values that are not normal have their say by the deviation of all of them.
-        parts = [values] if pilot is None else [values, values[: max(2, min(pilot, count))]]
-        half = max(float(stats.t.ppf((1 + confidence) / 2, len(part) - 1)) * stdev(part) for part in parts)
-        return half / math.sqrt(count), half / math.sqrt(count)
+        return half, half
     import numpy
 
     found = stats.bootstrap(
@@ -96,4 +99,4 @@ def half_widths(
         rng=numpy.random.default_rng(_SEED),
     ).confidence_interval
     mean = fmean(values)
-    return mean - float(found.low), float(found.high) - mean
+    return max(half, mean - float(found.low)), max(half, float(found.high) - mean)

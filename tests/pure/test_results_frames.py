@@ -71,6 +71,15 @@ def test_a_row_a_point(batch: Path) -> None:
     assert list(point_frame(batch, where="link == 'csma'")["point"]) == [2]
 
 
+def test_parameters_with_names_that_are_taken(tmp_path: Path) -> None:
+    batch = make_batch(tmp_path / "s", [{"error": "0.1", "status": "x"}], [Made(1, metrics={"failed": 3})])
+    (row,) = point_frame(batch).to_dict("records")
+    assert (row["parameter.error"], row["parameter.status"], row["error"], row["passed"]) == (0.1, "x", 0, 1)
+    assert row["failed.mean"] == 3
+    (run,) = run_frame(batch).to_dict("records")
+    assert (run["parameter.error"], run["parameter.status"], run["status"]) == (0.1, "x", "passed")
+
+
 def test_plain_runs_and_several_of_both(batch: Path) -> None:
     runs = batch.parent
     for status in ("passed", "running"):

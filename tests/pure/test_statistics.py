@@ -53,6 +53,13 @@ CASES: dict[str, tuple[float, Draw, Until, int, int]] = {
         10,
         600,
     ),
+    "normal, bootstrap": (
+        10.0,
+        lambda source: source.gauss(10, 1),
+        Until("x", 0.95, absolute_error=0.6, method="bootstrap"),
+        5,
+        200,
+    ),
     "constant": (3.0, lambda source: 3.0, Until("x", 0.95, relative_error=0.01), 3, 3),
 }
 
@@ -71,7 +78,7 @@ def test_the_interval_that_a_rule_ends_with_has_the_mean_as_often_as_it_says(cas
     hits = 0
     for _ in range(rounds):
         values = sample(draw, until, pilot, source)
-        below, above = half_widths(values, confidence=until.confidence, pilot=pilot)
+        below, above = half_widths(values, confidence=until.confidence, method=until.method, pilot=pilot)
         assert max(below, above) <= allowed(until, values)
         hits += fmean(values) - below <= mean <= fmean(values) + above
     if case == "constant":
