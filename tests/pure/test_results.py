@@ -93,7 +93,7 @@ GOOD = Measured(
     lag_p99_ns=2,
     lag_p999_ns=3,
     lag_max_ns=4,
-    events=5,
+    events=500,
     door_frames=1000,
     door_drops=0,
     start_skews_ns=[9],
@@ -105,6 +105,8 @@ GOOD = Measured(
     [
         ({}, None),
         ({"lag_p99_ns": Limits().lag_p99_ns + 1}, "lag p99"),
+        ({"lag_p99_ns": Limits().lag_p99_ns + 1, "events": 99}, None),
+        ({"lag_p50_ns": Limits().lag_p99_ns + 1, "events": 99}, "lag p50"),
         ({"lag_max_ns": Limits().lag_max_ns + 1}, "lag max"),
         ({"door_drops": 2}, "2 of 1000 frames dropped"),
         ({"start_skews_ns": [1, Limits().start_skew_ns + 1]}, "start skew"),
