@@ -10,15 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_SCHEMA = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT);
-CREATE TABLE points(point INTEGER PRIMARY KEY, parameters TEXT);
-CREATE TABLE runs(run INTEGER PRIMARY KEY, point INTEGER, repetition INTEGER, seed INTEGER, position INTEGER,
-                  state TEXT, attempt INTEGER NULL);
-CREATE TABLE attempts(run INTEGER, attempt INTEGER, directory TEXT NULL, status TEXT, verdict TEXT NULL, why TEXT,
-                      exit_status INTEGER NULL, started TEXT, ended TEXT NULL, executor TEXT, metrics TEXT NULL,
-                      fidelity TEXT NULL, error TEXT NULL, PRIMARY KEY(run, attempt));
-"""
+from qemunet.batch.index import TABLES
 
 
 @dataclass
@@ -46,7 +38,7 @@ def make_batch(directory: Path, points: Sequence[Mapping[str, str]], runs: Seque
         "repeat": "5",
     }
     with closing(sqlite3.connect(directory / "index.sqlite")) as index:
-        index.executescript(_SCHEMA)
+        index.executescript(TABLES)
         index.executemany("INSERT INTO meta VALUES (?, ?)", [(key, str(value)) for key, value in meta.items()])
         index.executemany(
             "INSERT INTO points VALUES (?, ?)", [(at, json.dumps(point)) for at, point in enumerate(points, 1)]

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from qemunet import __version__
-from qemunet.batch.index import INDEX, LOCK, Index, create_index, now
+from qemunet.batch.index import LOCK, Index, create_index, now
 from qemunet.batch.model import Sweep
 from qemunet.batch.schedule import plan_runs
 from qemunet.errors import HostError, InputError
 from qemunet.experiment import load_experiment, split_parameters
 from qemunet.plan import make_plan
+from qemunet.results.places import INDEX
 from qemunet.results.record import to_json, write_whole
 from qemunet.topology import declared_parameters, read_topology, source_directory
 

@@ -21,11 +21,12 @@ from typing import Any
 
 from qemunet.batch.model import PlannedRun
 from qemunet.errors import HostError, InputError
+from qemunet.results.places import INDEX, connect_read_only
 
-INDEX, LOCK = "index.sqlite", "index.lock"
+LOCK = "index.lock"
 SCHEMA = 1
 
-_TABLES = """
+TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE points(point INTEGER PRIMARY KEY, parameters TEXT);
 CREATE TABLE runs(run INTEGER PRIMARY KEY, point INTEGER, repetition INTEGER, seed INTEGER, position INTEGER,
@@ -219,7 +220,7 @@ def create_index(
         index = Index(directory, _connect(directory))
         try:
             with index._change() as cursor:
-                for statement in filter(str.strip, _TABLES.split(";")):
+                for statement in filter(str.strip, TABLES.split(";")):
                     cursor.execute(statement)
                 cursor.executemany("INSERT INTO meta VALUES (?, ?)", {"schema": str(SCHEMA), **meta}.items())
                 lines = [(point, json.dumps(dict(parameters))) for point, parameters in points.items()]
@@ -244,7 +245,8 @@ def open_index(directory: Path, *, read_only: bool = False) -> Index | None:
     if not (directory / INDEX).exists():
         return None
     with _as_host_error(directory):
-        index = Index(directory, _connect(directory, read_only=read_only))
+        connection = connect_read_only(directory / INDEX) if read_only else _connect(directory)
+        index = Index(directory, connection)
         try:
             if not index._read("SELECT 1 FROM sqlite_master WHERE name = 'runs'"):
                 index.close()
@@ -317,17 +319,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _connect(directory: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    file = directory / INDEX
-    # Without a -wal file nobody writes, and a reader need not write either; one beside a writer shares its -shm file.
-    mode = "rwc" if not read_only else "ro" if file.with_name(f"{INDEX}-wal").exists() else "ro&immutable=1"
-    connection = sqlite3.connect(
-        f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_S, isolation_level=None
-    )
-    if not read_only:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # After a power cut the last lines may be missing, and nothing else: their directories are adopted.
-        connection.execute("PRAGMA synchronous = NORMAL")
+def _connect(directory: Path) -> sqlite3.Connection:
+    file = (directory / INDEX).absolute()
+    connection = sqlite3.connect(f"{file.as_uri()}?mode=rwc", uri=True, timeout=_BUSY_S, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    # After a power cut the last lines may be missing, and nothing else: their directories are adopted.
+    connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from qemunet.errors import HostError, InputError, QemunetError
-from qemunet.results.frames import frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +60,8 @@ def batch(
         words += [] if dask is None else ["--dask", dask]
         words += ["--resume"] * resume + ["--cold"] * cold
         results = _run(words)
+    from qemunet.results.frames import frame_of
+
     return frame_of(results)
 
 

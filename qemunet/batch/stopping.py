@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from qemunet.batch.model import Repeat, Until
-from qemunet.results.statistics import half_widths
+from qemunet.results.statistics import half_widths, is_number
 
 
 def more_repetitions(repeat: Repeat, results: Sequence[Mapping[str, Any] | None]) -> int:
@@ -35,7 +35,7 @@ def more_repetitions(repeat: Repeat, results: Sequence[Mapping[str, Any] | None]
     if until is None or room <= 0:
         return 0
     given = [None if result is None else result.get(until.metric) for result in results]
-    values = [float(value) for value in given if isinstance(value, (int, float)) and math.isfinite(value)]
+    values = [float(value) for value in given if is_number(value)]
     return min(room, max(0, wanted(until, values, pilot=max(2, repeat.minimum)) - len(values)))
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal, TypeVar, cast
 
 from qemunet.batch.axes import Axes
-from qemunet.batch.conditions import Condition
 from qemunet.batch.model import Repeat, Retry, Sweep, Until
 from qemunet.batch.space import Point, product
 from qemunet.errors import SweepError
+from qemunet.results.conditions import Condition
 from qemunet.topology.formats.tree import Mapping, Scalar, Tree, what_is
 from qemunet.topology.formats.yaml_tree import read_tree
 from qemunet.topology.problems import PartError, Place, Problems, did_you_mean, shown

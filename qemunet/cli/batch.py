@@ -70,8 +70,8 @@ def _run(request: BatchRequest, results: TextIO, *, as_json: bool) -> int:
     finally:
         progress.close()
     if as_json:
-        from qemunet.results.frames import read_results
         from qemunet.results.record import to_json
+        from qemunet.results.records import read_results
 
         print(to_json(read_results(outcome.directory)), end="", file=results)
     else:

@@ -40,30 +40,37 @@ def _confidence(text: str) -> float:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print, or write, the results; how many there are, and of what kind, is always said."""
-    from qemunet.results.export import encode
-    from qemunet.results.frames import chosen, frame_of, missing_runs, point_frame, read_results
+    from qemunet.results.record import to_json
+    from qemunet.results.records import choose, counted, read_sources, row_of
 
-    results = read_results(arguments.path)
-    counts = Counter(str(each["status"]) for each in results)
-    said = [f"{len(results)} runs", *(f"{counts[name]} {name}" for name in ("passed", "failed", "unfaithful"))]
-    said += [f"{count} {name}" for name, count in counts.items() if name not in ("passed", "failed", "unfaithful")]
-    said.append(f"{missing_runs(arguments.path)} missing")
+    sources = read_sources(arguments.path)
+    records = counted(sources)
     if arguments.points:
-        frame = point_frame(
-            arguments.path, where=arguments.where, confidence=arguments.confidence, method=arguments.interval
-        )
-        records = None
+        from qemunet.results.frames import point_rows
+
+        rows = point_rows(sources, confidence=arguments.confidence, method=arguments.interval)
     else:
-        whole = frame_of(results)
-        frame = chosen(whole.assign(**{_ROW: range(len(whole))}), arguments.where)
-        records = [results[row] for row in frame[_ROW]]
-        frame = frame.drop(columns=_ROW)
-    print(", ".join(said), file=sys.stderr)
-    _write(encode(frame, records, arguments.format), arguments.output)
+        rows = [row_of(record) for record in records]
+    places = choose(rows, arguments.where)
+    rows = [rows[place] for place in places]
+    if arguments.format == "json":
+        data = to_json(rows if arguments.points else [records[place] for place in places]).encode()
+    else:
+        from qemunet.results import export
+        from qemunet.results.frames import table
+
+        encode = {"csv": export.to_csv, "parquet": export.to_parquet, None: export.to_text}[arguments.format]
+        data = encode(table(rows))
+    missing = sum(len(source.records) for source in sources) - len(records)
+    counts = Counter({"passed": 0, "failed": 0, "unfaithful": 0})
+    counts.update(str(record["status"]) for record in records)
+    said = [f"{len(records)} runs", *(f"{count} {status}" for status, count in counts.items()), f"{missing} missing"]
+    if arguments.format is None and arguments.output is None:
+        data += f"{', '.join(said)}\n".encode()
+    else:
+        print(", ".join(said), file=sys.stderr)
+    _write(data, arguments.output)
     return 0
-
-
-_ROW = "results row"
 
 
 def _write(data: bytes, path: Path | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 import trio
 
@@ -17,6 +18,7 @@ from qemunet.guest import framing
 from qemunet.guest.armed import DISARM, Armed, ArmedDaemon
 from qemunet.guest.console import Console
 from qemunet.guest.encoding import Decoder
+from qemunet.guest.keeper import Keeper
 from qemunet.guest.login import Login
 from qemunet.guest.output import Output
 from qemunet.guest.watch import Hit, Watch
@@ -85,16 +87,15 @@ class Shell:
         self.encoding: str | None = None
         self._sh = sh
         self._channel = channel
-        self._login = login
         self._terminal = terminal
         self._stray = stray
         self._control = control
         self._outlived = outlived
         self._outputs = outputs
         self._name = f"qemunet-{secrets.token_hex(4)}"
-        self._patience = patience
+        start_s = 0.0 if channel is None else _START_S * patience
+        self._keeper = Keeper(console, sh=sh, login=login, start_s=start_s)
         self._pid = 0
-        self._hello = ""
         self._alerts = 0
         self._daemons = 0
         self._synchronized = False
@@ -122,9 +123,9 @@ class Shell:
     async def _set_up(self) -> bool:
         """Have a fresh shell, and tell it all that it needs to know; False if it was lost meanwhile."""
         console = self.console
-        # Where a terminal asks who is there, no shell reads it.
-        asked = self._login is not None and self._login.asked(console)
-        hello = self._hello if self._hello and not asked and await self._renewed() else await self._greet()
+        control = self._control
+        mend = None if control is None else partial(self._mend_from_outside, control)
+        hello = await self._keeper.fresh_shell(reply_s=self.reply_s, mend=mend)
         console.expect_greetings(hello)
         nonce = framing.new_nonce()
         watch = console.watch({"ready": nonce, "hello": hello})
@@ -143,62 +144,10 @@ class Shell:
             words = (await watch.reached("ready", "hello")).words
             if "ready" in watch.hits:
                 pid, self.directory, encoder = words
-                self._pid, self._hello, self._alerts = int(pid), hello, console.alerts
+                self._pid, self._keeper.nonce, self._alerts = int(pid), hello, console.alerts
                 self.encoding = None if encoder == "-" else encoder
                 return True
         return False
-
-    async def _renewed(self) -> bool:
-        """Whether the keeper that was greeted before, if it is there, has brought another shell.
-
-        A greeting would do as well, but leave one more keeper below it each time.
-        """
-        watch = self.console.watch({"hello": self._hello})
-        self.console.write(framing.leave())
-        with trio.move_on_after(self.reply_s / 40):
-            await watch.reached("hello")
-            return True
-        return False
-
-    async def _greet(self) -> str:
-        """Greet until a keeper answers; returns the nonce by which it does."""
-        console = self.console
-        patience_s, attempt = self.reply_s / 40, 0
-        asked = self._login is not None and self._login.asked(console)
-        if self._channel is not None and not self._hello:
-            await self._started()
-        # Only the answer to the last attempt counts: of what was typed after an earlier one nobody knows which shell
-        # has read it.
-        while True:
-            if self._login is not None and (attempt or asked or not self._hello):
-                await self._login.log_in(console, quiet_s=patience_s)
-            if attempt == 1 and self._control is not None:
-                await self._mend_from_outside(self._control)
-            hello, alerts = framing.new_nonce(), console.alerts
-            watch = console.watch({"hello": hello})
-            console.write(framing.greeting(hello, attempt, sh=self._sh))
-            with trio.move_on_after(patience_s):
-                if await self._greeted(watch, alerts):
-                    return hello
-                asked = True
-                continue
-            patience_s, attempt = min(patience_s * 1.5, self.reply_s / 2), attempt + 1
-
-    async def _started(self) -> None:
-        """Wait for the word of our images that a shell starts: what is typed before may be read in pieces."""
-        with trio.move_on_after(_START_S * self._patience):
-            while self.console.alerts == 0:
-                await self.console.said()
-
-    async def _greeted(self, watch: Watch, alerts: int) -> bool:
-        """Wait for the answer to a greeting; False if meanwhile another shell said that it is there, so greet again."""
-        while "hello" not in watch.hits:
-            if watch.error is not None:
-                raise watch.error
-            if self.console.alerts != alerts:
-                return False
-            await watch.changed()
-        return True
 
     def lose(self) -> None:
         """Nobody knows in which state the shell is: the next who uses it has to find that out."""
@@ -335,7 +284,7 @@ class Shell:
 
     def _watch(self, nonces: framing.Nonces, output: Output | None) -> Watch:
         decoder = None if self.encoding is None else Decoder(self.encoding, nonces.end.encode())
-        names = {"armed": nonces.armed, "begin": nonces.begin, "end": nonces.end, "died": self._hello}
+        names = {"armed": nonces.armed, "begin": nonces.begin, "end": nonces.end, "died": self._keeper.nonce}
         return self.console.watch(names, output=output or self._outputs(), decoder=decoder)
 
     async def outlived(self, command: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from qemunet.drawing.charts import MetricChart, Sample, Series
 from qemunet.report.axes import Axis, axis_of, log_parameters
-from qemunet.report.batch_data import BatchData, Run, is_number
+from qemunet.report.batch_data import BatchData, Run
 from qemunet.report.text import one_line
-from qemunet.results.statistics import summarize
+from qemunet.results.statistics import is_number, summarize
 
 MOST_CHARTS = 60
 _MOST_SERIES = 8
@@ -81,10 +81,12 @@ def _chart(
         parameters = data.points[run.point]
         groups[tuple(parameters.get(other, "") for other in by)][parameters.get(name, "")].append(_value(run, metric))
     joined = len(axis.texts) <= _SCATTERED or len(data.points) > len(axis.texts)
+    # What takes several points together has no pilot.
+    pilot = None if pooled else data.pilots.get(metric)
     series = [
         Series(one_line(", ".join(key)), samples, joined)
         for key, values in groups.items()
-        if (samples := list(_samples(axis, values)))
+        if (samples := list(_samples(axis, values, pilot)))
     ]
     means = [sample.mean for each in series for sample in each.samples]
     lowest = [sample.mean if sample.low is None else sample.low for each in series for sample in each.samples]
@@ -122,10 +124,10 @@ def _keys(axes: Mapping[str, Axis], by: Sequence[str]) -> list[tuple[str, ...]]:
     return keys
 
 
-def _samples(axis: Axis, values: dict[str, list[float]]) -> Iterator[Sample]:
+def _samples(axis: Axis, values: dict[str, list[float]], pilot: int | None) -> Iterator[Sample]:
     for text, found in values.items():
         if found:
-            summary = summarize(found)
+            summary = summarize(found, pilot=pilot)
             x: float | str = axis.places[text] if axis.places else one_line(text)
             yield Sample(x, summary.mean, summary.low, summary.high)
 

@@ -7,16 +7,13 @@ import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
-from urllib.parse import quote
+from typing import Any
 
 from qemunet.report.jsonl import read_object
-from qemunet.report.source import INDEX
-
-_LARGEST = 1e150
+from qemunet.results.places import INDEX, pilots_of, reading
+from qemunet.results.statistics import is_number
 
 
 @dataclass(frozen=True)
@@ -119,6 +116,11 @@ class BatchData:
         return list(found)
 
     @property
+    def pilots(self) -> dict[str, int]:
+        """How many runs of a point its stopping rule takes as a pilot, by the rule's metric."""
+        return pilots_of(self.meta)
+
+    @property
     def source(self) -> str:
         """The sweep file, as it was named when the batch was begun."""
         sources = self.about.get("sources")
@@ -139,7 +141,7 @@ def read_batch_data(directory: Path) -> BatchData:
     """
     directory = directory.resolve()
     try:
-        with closing(_open(directory / INDEX)) as index:
+        with reading(directory / INDEX) as index:
             meta = {str(key): str(value) for key, value in index.execute("SELECT key, value FROM meta")}
             points = {
                 int(point): {str(name): str(text) for name, text in _object(parameters).items()}
@@ -155,24 +157,6 @@ def read_batch_data(directory: Path) -> BatchData:
     about = read_object(directory / "batch.json")
     host = next(filter(None, (_host(directory, run) for run in runs)), {})
     return BatchData(directory, meta, about, points, runs, sweep, host)
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether a metric is a number, and one that means can be taken of."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # Read only; where even the files beside an index cannot be made (a medium that is read only), as it lies there.
-    for mode in ("mode=ro", "mode=ro&immutable=1"):
-        connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=10)
-        try:
-            connection.execute("SELECT key FROM meta LIMIT 1").fetchone()
-        except sqlite3.OperationalError:
-            connection.close()
-            continue
-        return connection
-    raise ValueError(f"{path} cannot be read as the index of a batch")
 
 
 def _runs(index: sqlite3.Connection) -> list[Run]:

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from qemunet.drawing.charts import draw_metric
 from qemunet.report.batch_charts import MOST_CHARTS, Chart, charts_of, counts
-from qemunet.report.batch_data import BatchData, Run, is_number
+from qemunet.report.batch_data import BatchData, Run
 from qemunet.report.figures import for_paper, inline
 from qemunet.report.page import host_rows, look_of, render, short
 from qemunet.report.text import first_line, one_line
-from qemunet.results.statistics import CONFIDENCE, summarize
+from qemunet.results.statistics import CONFIDENCE, is_number, summarize
 
 _METRICS_A_TABLE = 6
 _MOST_RUNS = 1000  # of a table
@@ -175,7 +175,7 @@ def _points(data: BatchData, first: int) -> Iterator[dict[str, Any]]:
                 for run in runs
                 if run.counted is not None and counts(run) and is_number(run.counted.metrics.get(metric))
             ]
-            values.append(_mean(found))
+            values.append(_mean(found, data.pilots.get(metric)))
         others = [
             status for status in statuses if status not in ("passed", "failed", "unfaithful", "planned", "running")
         ]
@@ -191,10 +191,10 @@ def _points(data: BatchData, first: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _mean(values: list[float]) -> dict[str, str]:
+def _mean(values: list[float], pilot: int | None) -> dict[str, str]:
     if not values:
         return {"mean": "–", "interval": ""}
-    summary = summarize(values)
+    summary = summarize(values, pilot=pilot)
     interval = "" if summary.low is None else f"[{summary.low:.5g}, {summary.high:.5g}]"
     of = "" if summary.n > 1 else "one run"
     return {"mean": f"{summary.mean:.5g}", "interval": interval or of}

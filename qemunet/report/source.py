@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from qemunet.errors import InputError
-
-INDEX = "index.sqlite"
-"""The index of a batch, which makes a directory one."""
+from qemunet.results.places import INDEX, runs_and_batches
 
 _MOST_NAMED = 8
-_DEEPEST = 4
 
 
 def kind_of(path: Path) -> Literal["run", "batch"]:
@@ -30,7 +27,7 @@ def kind_of(path: Path) -> Literal["run", "batch"]:
         return "batch"
     if (path / "run.json").is_file():
         return "run"
-    found = _below(path)
+    found = list(runs_and_batches(path))
     if not found:
         raise InputError(
             f"{path} holds neither a run (run.json) nor a batch ({INDEX})",
@@ -43,20 +40,3 @@ def kind_of(path: Path) -> Literal["run", "batch"]:
         f"{path} is neither a run nor a batch, it holds {count}:\n{named}{more}",
         hint=f"a report is of one of them: qemunet report {found[-1]}",
     )
-
-
-def _below(path: Path, depth: int = _DEEPEST) -> list[Path]:
-    """Return the runs and batches below a directory, in order of their names; those of a batch are the batch's."""
-    found: list[Path] = []
-    for entry in sorted(path.iterdir(), key=_order):
-        if entry.is_symlink() or not entry.is_dir():
-            continue
-        if (entry / INDEX).is_file() or (entry / "run.json").is_file():
-            found.append(entry)
-        elif depth > 1:
-            found += _below(entry, depth - 1)
-    return found
-
-
-def _order(path: Path) -> tuple[int, int, str]:
-    return (1, int(path.name), "") if path.name.isdecimal() else (0, 0, path.name)

@@ -8,35 +8,39 @@ from typing import Any
 
 import pandas as pd
 
-from qemunet.results.record import to_json
+_MOST_BITS = 63
+_LEFT_OUT = ("directory", "seed", "verdict")
 
 
-def encode(frame: pd.DataFrame, records: list[dict[str, Any]] | None, form: str | None) -> bytes:
-    """Results as ``csv``, ``parquet`` or ``json`` (that of the records if there are any), or as a table for people (None)."""
-    match form:
-        case "json":
-            rows = frame.astype(object).where(frame.notna(), None).to_dict("records") if records is None else records
-            return to_json(rows).encode()
-        case "csv":
-            return str(frame.to_csv(index=False)).encode("utf-8", "surrogateescape")
-        case "parquet":
-            buffer = io.BytesIO()
-            _columnar(frame).to_parquet(buffer, index=False)
-            return bytes(buffer.getvalue())
-    if frame.empty:
-        return b"no rows\n"
-    table = frame.drop(columns=[name for name in ("directory", "seed", "verdict") if name in frame.columns])
-    text = str(table.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.6g}"))
-    return f"{text}\n".encode()
+def to_csv(frame: pd.DataFrame) -> bytes:
+    """As CSV, in UTF-8."""
+    return str(frame.to_csv(index=False)).encode()
 
 
-def _columnar(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns of one type each: those of several, or of lists and mappings, as JSON text."""
+def to_parquet(frame: pd.DataFrame) -> bytes:
+    """As Parquet: columns of one type each; those of several, of lists and of mappings as JSON text."""
     columns = {}
     for name in frame.columns:
         column = frame[name]
-        kinds = {type(value) for value in column if value is not None and value == value}
-        if column.dtype == object and (len(kinds) > 1 or kinds & {dict, list}):
-            column = column.map(lambda value: value if value is None else json.dumps(value))
+        there = [value for value in column if not _is_missing(value)]
+        kinds = {type(value) for value in there}
+        large = any(isinstance(value, int) and value.bit_length() > _MOST_BITS for value in there)
+        if column.dtype == object and (large or len(kinds) > 1 or kinds & {dict, list}):
+            column = column.map(lambda value: None if _is_missing(value) else json.dumps(value))
         columns[str(name)] = column
-    return pd.DataFrame(columns)
+    buffer = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def to_text(frame: pd.DataFrame) -> bytes:
+    """As a table for people, without what is too long for it."""
+    if frame.empty:
+        return b"no rows\n"
+    shown = frame.drop(columns=[name for name in _LEFT_OUT if name in frame.columns])
+    text: str = shown.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.6g}")
+    return f"{text}\n".encode()
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
-from typing import Literal
+from typing import Literal, TypeGuard
 
 Method = Literal["t", "bootstrap"]
+
+_LARGEST = 1e150
 
 CONFIDENCE = 0.95
 """Of intervals where nothing else is asked for."""
@@ -34,6 +36,11 @@ class Summary:
     std: float | None
     low: float | None
     high: float | None
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a metric is a number, and one that means and deviations can be taken of."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def summarize(

@@ -80,6 +80,11 @@ def test_a_batch_from_its_sweep_to_its_results(bench: Bench) -> None:
     assert "printed\n" in (Path(good["directory"]) / "progress.log").read_text()
     assert json.loads((Path(good["directory"]) / "run.json").read_text())["batch"] == {"run": 1, "attempt": 1}
     assert (bench.runs / "s" / "sweep.yaml").read_bytes() == sweep.read_bytes()
+    results = bench.qemunet("results", bench.runs, "--json")
+    assert json.loads(results.stdout) == [good, wrong]
+    assert results.stderr == "2 runs, 1 passed, 1 failed, 0 unfaithful, 0 missing\n"
+    points = bench.qemunet("results", bench.runs / "s", "--points", "--csv", "--where", "text == 'wrong'")
+    assert points.stdout.splitlines()[1].startswith("2,wrong,0,0,1,0,0,0,0")
     # It is there by now: not begun again, and gone on with only as what it was.
     again = bench.qemunet("batch", sweep, *place)
     assert (again.returncode, again.stdout) == (2, "")

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "simulation": LEAVES | {"plan.model"},
     "guest": LEAVES | {"plan.model", "tasks.protocols", "tasks.task"},
     "tasks": LEAVES,
-    "results": LEAVES,
+    "results": LEAVES | {"topology.problems"},
     "experiment": LEAVES,
     "drawing": LEAVES | {"topology"},
     "testbed": LEAVES | {"topology", "plan", "host", "simulation", "guest", "tasks", "results", "experiment"},

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,11 @@ import pytest
 
 from qemunet.cli.main import main
 from qemunet.errors import InputError
-from qemunet.results.frames import missing_runs, point_frame, read_results, run_frame
+from qemunet.report.batch_data import read_batch_data
+from qemunet.report.batch_page import batch_page
+from qemunet.results.frames import point_frame, run_frame
 from qemunet.results.record import RunDirectory, this_process
+from qemunet.results.records import counted, read_results, read_sources
 from tests.batches_on_disk import Made, make_batch
 
 POINTS = [{"N": "2", "link": "wire"}, {"N": "4", "link": "csma"}]
@@ -23,6 +27,11 @@ RUNS = [
     Made(2, "unfaithful", metrics={"pps": 49}),
     Made(2, None),
 ]
+
+
+def missing_runs(path: Path) -> int:
+    sources = read_sources(path)
+    return sum(len(source.records) for source in sources) - len(counted(sources))
 
 
 @pytest.fixture
@@ -53,10 +62,13 @@ def test_a_row_a_run(batch: Path) -> None:
     assert list(frame["N"]) == [2, 2, 2, 4, 4]
     assert list(frame["pps"]) == [100, 110, 1, 50.5, 49]
     assert list(run_frame(batch, where="N > 2 and status == 'passed'")["run"]) == [4]
-    with pytest.raises(InputError, match=r"--where 'M > 2'.*'M'"):
-        run_frame(batch, where="M > 2")
-    with pytest.raises(InputError, match="nothing but columns"):
-        run_frame(batch, where="@pd.io")
+    # The failed run of point 1 has that metric, but not this one.
+    assert list(run_frame(batch, where="path == 'direct' and pps > 100")["run"]) == [2]
+    with pytest.raises(InputError, match="column 11: pp is no column; did you mean 'pps'"):
+        run_frame(batch, where="N > 2 and pp > 2")
+    for text in ("@pd.io", "N.to_csv('/tmp/x') == 1", "N - 2", "N"):
+        with pytest.raises(InputError, match="--where"):
+            run_frame(batch, where=text)
 
 
 def test_a_row_a_point(batch: Path) -> None:
@@ -68,7 +80,7 @@ def test_a_row_a_point(batch: Path) -> None:
     assert (second["passed"], second["unfaithful"], second["missing"]) == (1, 1, 1)
     assert (second["pps.mean"], second["pps.n"]) == (50.5, 1)
     assert pd.isna(second["pps.low"])
-    assert list(point_frame(batch, where="link == 'csma'")["point"]) == [2]
+    assert list(point_frame(batch, where="link == 'csma' and pps.mean > 50")["point"]) == [2]
 
 
 def test_parameters_with_names_that_are_taken(tmp_path: Path) -> None:
@@ -82,18 +94,51 @@ def test_parameters_with_names_that_are_taken(tmp_path: Path) -> None:
 
 def test_plain_runs_and_several_of_both(batch: Path) -> None:
     runs = batch.parent
-    for status in ("passed", "running"):
-        record = {"parameters": {"load": 5, "kind": "qemu"}, "seed": 3, "process": this_process()}
-        directory = RunDirectory.create(runs, "ping", record)
+    for name, status in (("ping", "passed"), ("ping", "running"), ("stream", "passed")):
+        record = {"parameters": {"load": 5, "kind": "qemu"}, "seed": 3, "process": this_process(), "topology": "t.txt"}
+        directory = RunDirectory.create(runs, name, record)
         if status == "passed":
-            directory.end("passed", metrics={"pps": 7})
+            directory.end("passed", metrics={"pps": 7 if name == "ping" else 1000})
     results = read_results(runs)
-    assert len(results) == 6
+    assert len(results) == 7
     plain = next(each for each in results if each["run"] is None)
     assert (plain["parameters"], plain["directory"]) == ({"load": "5", "kind": "qemu"}, str(runs / "ping" / "1"))
     assert missing_runs(runs) == 2
     assert read_results(runs / "ping" / "1") == [plain]
-    assert len(point_frame(runs)) == 3
+    # Runs of different experiments are of different points, and parameters that only some have are numbers all the same.
+    points = point_frame(runs, where="pps.mean > 6")
+    assert list(points["source"]) == ["ping on t.txt", "stream on t.txt", "sweep", "sweep"]
+    assert list(points["pps.mean"]) == [7, 1000, 105, 50.5]
+    assert list(point_frame(runs, where="N > 3")["point"]) == [2]
+    assert list(point_frame(runs)["N"].dropna()) == [2, 4]
+
+
+def test_metrics_of_any_kind(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    odd = {"text": "not UTF-8: \udcff", "huge": 10**400, "list": [1, 2], "flag": True, "mixed": "x", "large": 2**80}
+    runs = [Made(1, metrics=odd), Made(1, metrics={"mixed": 3, "large": 1})]
+    batch = make_batch(tmp_path / "s", [{"N": "1"}], runs)
+    assert list(point_frame(batch).filter(like="mean").columns) == ["large.mean", "mixed.mean"]
+    for words in (["--json"], ["--csv"], ["--parquet", "-o", str(tmp_path / "p")], ["--points"], []):
+        assert main(["results", str(batch), *words]) == 0, words
+        capfdbinary.readouterr()
+    frame = pd.read_parquet(tmp_path / "p")
+    assert list(frame["large"]) == [str(2**80), "1"]
+    assert list(frame["list"].fillna("")) == ["[1, 2]", ""]
+    assert frame["text"][0] == r"not UTF-8: \udcff"
+
+
+def test_a_rule_has_its_say_in_the_interval(tmp_path: Path) -> None:
+    values = [1.0, 3.0, 2.0, 2.0, 2.0, 2.0]
+    batch = make_batch(tmp_path / "s", [{"N": "1"}], [Made(1, metrics={"x": value}) for value in values])
+    (plain,) = point_frame(batch).to_dict("records")
+    with sqlite3.connect(batch / "index.sqlite") as index:
+        repeat = json.dumps({"minimum": 3, "maximum": 9, "until": {"metric": "x", "method": "t"}})
+        index.execute("UPDATE meta SET value = ? WHERE key = 'repeat'", (repeat,))
+    index.close()
+    (ruled,) = point_frame(batch).to_dict("records")
+    assert ruled["x.low"] < plain["x.low"] < plain["x.mean"] == ruled["x.mean"] == 2
+    page, _ = batch_page(read_batch_data(batch), tmp_path / "r.html")
+    assert f"[{ruled['x.low']:.5g}, {ruled['x.high']:.5g}]" in page
 
 
 def test_nothing_there(tmp_path: Path) -> None:
@@ -129,8 +174,8 @@ def test_the_verb(batch: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixtur
     assert list(pd.read_parquet(tmp_path / "r.parquet")["run"]) == [1, 2, 3, 4, 5]
     out, _ = said("--points", "--json", "--interval", "bootstrap")
     assert json.loads(out)[1]["pps.low"] is None
-    out, err = said()
+    out, _ = said()
     assert b"110" in out
-    assert "1 unfaithful" in err
+    assert out.endswith(b"5 runs, 3 passed, 1 failed, 1 unfaithful, 1 missing\n")
     assert main(["results", str(tmp_path / "none")]) == 2
     assert main(["results", str(batch), "-o", str(tmp_path / "no" / "file")]) == 3

@@ -1,7 +1,8 @@
-"""Conditions over the parameters of a point, such as ``N > 16 and rate_pps >= 40000``.
+"""Conditions over named values, such as ``N > 16 and rate_pps >= 40000``.
 
 A condition is written as in Python and has nothing but comparisons, ``and``, ``or``, ``not``, ``in``, arithmetic, numbers,
-texts in quotes, lists and the names of parameters. A parameter whose text is a number is that number, any other is its text.
+texts in quotes, lists and names, which may have dots. A text that is a number is that number. A comparison with a value
+that is not there does not hold, but for ``!=``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from qemunet.topology.problems import PartError, did_you_mean
 
-_LONGEST = 1000
+_LONGEST, _DEEPEST = 1000, 50
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -32,7 +33,7 @@ _COMPUTE: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-_RULE = "a condition has comparisons, and, or, not, in, + - * / // %, numbers, texts in quotes, lists and parameters"
+_RULE = "a condition has comparisons, and, or, not, in, + - * / // %, numbers, texts in quotes, lists and names"
 
 
 class Condition:
@@ -40,14 +41,17 @@ class Condition:
 
     Args:
         text: As it is written.
-        names: The parameters that it may name.
+        names: Those that it may use.
+        what: What a name is, for messages.
 
     Raises:
         PartError: it is none, with the place of what is wrong.
     """
 
-    def __init__(self, text: str, names: Collection[str]) -> None:
+    def __init__(self, text: str, names: Collection[str], *, what: str = "parameter of the sweep") -> None:
         self.text = text
+        self._names = names
+        self._what = what
         if len(text) > _LONGEST:
             raise PartError(f"a condition of {len(text)} characters; at most {_LONGEST} are read", 0)
         try:
@@ -55,21 +59,25 @@ class Condition:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             offset = (getattr(error, "offset", None) or 1) - 1
             raise PartError(f"this is no condition: {getattr(error, 'msg', error)}", offset) from None
-        self._check(self._tree, names)
+        self._check(self._tree, 0)
+        if not _is_truth(self._tree):
+            raise PartError(f"{ast.unparse(self._tree)} is no condition: nothing is compared", 0)
 
-    def holds(self, point: Mapping[str, str]) -> bool:
-        """Whether it holds for a point.
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether it holds for values by their names; None is one that is not there.
 
         Raises:
             PartError: values cannot be compared or computed with.
         """
-        return bool(self._value(self._tree, point))
+        return bool(self._value(self._tree, values))
 
-    def _check(self, node: ast.expr, names: Collection[str]) -> None:
-        if isinstance(node, ast.Name):
-            if node.id not in names:
-                near = did_you_mean(node.id, names) or f"; there are {', '.join(names) or 'none'}"
-                raise PartError(f"{node.id} is no parameter of the sweep{near}", node.col_offset)
+    def _check(self, node: ast.expr, depth: int) -> None:
+        if depth > _DEEPEST:
+            raise PartError(f"nested more than {_DEEPEST} deep", node.col_offset)
+        if (name := _name(node)) is not None:
+            if name not in self._names:
+                near = did_you_mean(name, self._names) or f"; there are {', '.join(self._names) or 'none'}"
+                raise PartError(f"{name} is no {self._what}{near}", node.col_offset)
             return
         if isinstance(node, ast.Constant):
             if type(node.value) not in (int, float, str):
@@ -85,41 +93,67 @@ class Condition:
             raise PartError(_RULE, node.col_offset)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
-                self._check(child, names)
+                self._check(child, depth + 1)
 
-    def _value(self, node: ast.expr, point: Mapping[str, str]) -> Any:
+    def _value(self, node: ast.expr, values: Mapping[str, Any]) -> Any:
+        if (name := _name(node)) is not None:
+            value = values.get(name)
+            return _number_or_text(value) if isinstance(value, str) else value
         match node:
             case ast.Constant():
                 return node.value
-            case ast.Name():
-                return _number_or_text(point[node.id])
             case ast.List() | ast.Tuple():
-                return [self._value(each, point) for each in node.elts]
+                return [self._value(each, values) for each in node.elts]
             case ast.BoolOp():
-                values = (self._value(each, point) for each in node.values)
-                return all(values) if isinstance(node.op, ast.And) else any(values)
+                parts = (self._value(each, values) for each in node.values)
+                return all(parts) if isinstance(node.op, ast.And) else any(parts)
         try:
             match node:
                 case ast.UnaryOp():
-                    value = self._value(node.operand, point)
-                    return not value if isinstance(node.op, ast.Not) else -value
+                    value = self._value(node.operand, values)
+                    if isinstance(node.op, ast.Not):
+                        return not value
+                    return None if value is None else -value
                 case ast.BinOp():
-                    left, right = self._value(node.left, point), self._value(node.right, point)
+                    left, right = self._value(node.left, values), self._value(node.right, values)
+                    if left is None or right is None:
+                        return None
                     if isinstance(left, (str, list)) or isinstance(right, (str, list)):
                         # A text times a number would be as long as one likes.
                         raise TypeError("only numbers can be computed with")
                     return _COMPUTE[type(node.op)](left, right)
                 case ast.Compare():
-                    left = self._value(node.left, point)
+                    left = self._value(node.left, values)
                     for op, each in zip(node.ops, node.comparators, strict=True):
-                        right = self._value(each, point)
-                        if not _COMPARE[type(op)](left, right):
+                        right = self._value(each, values)
+                        if left is None or right is None:
+                            if not isinstance(op, (ast.NotEq, ast.NotIn)):
+                                return False
+                        elif not _COMPARE[type(op)](left, right):
                             return False
                         left = right
                     return True
         except (TypeError, ArithmeticError, ValueError) as error:
             raise PartError(f"{ast.unparse(node)}: {error}", node.col_offset) from None
         raise AssertionError(node)  # checked before
+
+
+def _name(node: ast.expr) -> str | None:
+    """A name, with its dots; None if it is none."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (before := _name(node.value)) is not None:
+        return f"{before}.{node.attr}"
+    return None
+
+
+def _is_truth(node: ast.expr) -> bool:
+    """Whether something holds or does not, and is no number, text or list."""
+    if isinstance(node, ast.BoolOp):
+        return all(map(_is_truth, node.values))
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not) and _is_truth(node.operand)
+    return isinstance(node, ast.Compare)
 
 
 def _number_or_text(text: str) -> int | float | str:
