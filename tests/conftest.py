@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 
-# Whatever started the tests may ignore these (nohup does), and what is ignored where a shell starts stays so in it.
+# Whatever started the tests may ignore these (nohup does, and a script that starts them in the background), and what is
+# ignored where a shell starts stays so in it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 for _number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
