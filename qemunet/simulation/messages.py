@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from qemunet.plan.model import DelayPart, Impairments
 
-VERSION = 3
+VERSION = 4
 MAX_BYTES = 32768
 
 
@@ -66,7 +66,7 @@ _STARTED = struct.Struct("<q")
 _FIRED = struct.Struct("<qII")
 _FIRED_CONSOLE = struct.Struct("<Iiq")
 _ARRIVED_CONSOLE = struct.Struct("<Iq")
-_LAG = struct.Struct("<7Q")
+_LAG = struct.Struct("<8Q")
 _PAGE = struct.Struct("<I")
 _DOOR = struct.Struct("<II7Q")
 _LINK = struct.Struct("<II12Q")
@@ -93,6 +93,7 @@ class Lag:
     Attributes:
         count: Events and heartbeats measured.
         events: Events that the simulator executed.
+        cpu_ns: CPU time of the simulator so far, all its threads.
     """
 
     count: int
@@ -102,6 +103,7 @@ class Lag:
     max_ns: int
     max_at_ns: int
     events: int
+    cpu_ns: int
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from os import PathLike
@@ -23,7 +23,7 @@ from qemunet.plan.model import InterfacePlan
 from qemunet.progress import Progress
 from qemunet.results.fidelity import Measured
 from qemunet.results.record import RunDirectory
-from qemunet.simulation.report import SimulationReport
+from qemunet.simulation.report import Counters, SimulationReport
 from qemunet.tasks.barrier import TaskOutcome
 from qemunet.tasks.chain import run_chain
 from qemunet.tasks.engine import Engine
@@ -188,9 +188,15 @@ class Testbed:
         self._progress = progress
         self._clock = clock
         self._skews_ns: list[int] = []
+        self._counters: Callable[[], Counters] | None = None
         self._engine: Engine | None = None
         self._shells: Mapping[str, Shell] = {}
         self._lost: dict[str, trio.Event] = {}
+
+    def join(self, links: Links, counters: Callable[[], Counters]) -> None:
+        """Take the links, and what tells of the simulation."""
+        self.links = links
+        self._counters = counters
 
     def use(self, engine: Engine, shells: Mapping[str, Shell]) -> None:
         """Take the engine that runs its Tasks, and the shells it runs them on."""
@@ -211,6 +217,15 @@ class Testbed:
     def now_s(self) -> float:
         """Simulation time, in seconds."""
         return self._clock.now_s()
+
+    @property
+    def simulator_cpu_s(self) -> float:
+        """CPU time that the simulator has used so far, in seconds: all its threads, from its start on.
+
+        Raises:
+            SimulationError: the simulator has ended before its time.
+        """
+        return 0.0 if self._counters is None else self._counters().lag.cpu_ns / 1e9
 
     def at_s(self, unix_time_s: float) -> float:
         """Simulation time of a wall-clock time stamp that was taken in a guest (a log, tcpdump), both in seconds."""

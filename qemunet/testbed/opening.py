@@ -74,7 +74,7 @@ async def open_testbed(
         directory.update(time_0_unix_s=clock.unix_time_s(0.0))
         directory.event("time-0", simulation_s=0.0, host_ns=origin_ns, unix_s=clock.unix_time_s(0.0))
         bed = Testbed(topology, parameters, seed, directory, progress, clock)
-        bed.links = _links_of(bed, simulation, directory)
+        _join_simulation(bed, simulation, directory)
         bed.guests = {name: Guest(guest, clock, bed.observe, progress) for name, guest in booted.items()}
         shells = {name: guest.shell for name, guest in booted.items()}
         engine = Engine(shells, clock, observe=bed.observe)
@@ -93,16 +93,15 @@ async def open_testbed(
                     await builder.end(bed, engine, simulation)
 
 
-def _links_of(bed: Testbed, simulation: Simulation, directory: RunDirectory) -> Links:
-    """The links as the experiment sees them; their files are relative to the topology's."""
+def _join_simulation(bed: Testbed, simulation: Simulation, directory: RunDirectory) -> None:
+    """Give the experiment what it sees of the simulation: counters, and the links; their files are relative to the topology's."""
 
     def counters() -> Counters:
         return simulation.counters_now() if bed.report is None else bed.report.counters
 
     base = Path(bed.topology.name).absolute().parent
-    return Links(
-        {name: Link(link, simulation, counters, directory.event, base) for name, link in bed.topology.links.items()}
-    )
+    links = {name: Link(link, simulation, counters, directory.event, base) for name, link in bed.topology.links.items()}
+    bed.join(Links(links), counters)
 
 
 async def _watch_simulation(simulation: Simulation) -> None:

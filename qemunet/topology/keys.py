@@ -21,6 +21,9 @@ Network = IPv4Network | IPv6Network
 
 _MIB = 1 << 20
 
+UNLIMITED = "unlimited"
+"""The rate of a link that takes no time to transmit, as one has for which no rate is written."""
+
 ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "riscv64")
 """Those whose machines are known, as in the names of QEMU's programs."""
 
@@ -72,9 +75,14 @@ def delay_ns(text: str) -> int:
     return delay
 
 
-def one_rate(text: str) -> int:
+def link_rate(text: str) -> int | None:
+    """A link's rate in bits per second; None is ``unlimited``."""
+    return None if text == UNLIMITED else parse_rate_bps(text)
+
+
+def one_rate(text: str) -> int | None:
     """A rate that is the same for all directions, as on a shared channel."""
-    return _undirected(text, parse_rate_bps)
+    return _undirected(text, link_rate)
 
 
 def one_delay(text: str) -> int:

@@ -13,7 +13,7 @@ from typing import Literal
 from qemunet.topology import keys, places, wifi_keys
 from qemunet.topology.delays import parse_delay
 from qemunet.topology.plugins import AnyOf, Types
-from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
+from qemunet.units import parse_share, parse_size_bytes, parse_time_ns
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ _LINK_KEYS: Keys = {
 }
 
 _WIRE_KEYS: Keys = {
-    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
+    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(keys.link_rate)),
     "delay": Key("time or distribution, A/B", "Propagation delay; 0 where nothing is said.", keys.both(parse_delay)),
     "jitter": Key("time, A/B", "Half width of a uniform addition to the delay.", keys.both(parse_time_ns)),
     "loss": Key("share, A/B", "Frames lost.", keys.both(parse_share)),
@@ -211,7 +211,7 @@ _WIFI_KEYS: Keys = {
 }
 
 _P2P_KEYS: Keys = {
-    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
+    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(keys.link_rate)),
     "delay": Key("time", "Propagation delay; 0 where nothing is said.", keys.one_delay),
     "loss": Key("share, A/B", "Packets lost.", keys.both(parse_share)),
     "queue": Key("packets, A/B", "Packets that may wait; 1000 where nothing is said.", keys.both(keys.queue_frames)),

@@ -6,6 +6,7 @@
 #include "ns3/simulator.h"
 
 #include <cstring>
+#include <ctime>
 #include <span>
 #include <sys/epoll.h>
 #include <utility>
@@ -434,6 +435,8 @@ void
 ControlServer::SendCounters(uint32_t id)
 {
     const LagHistogram& lag = m_driver->GetLag();
+    timespec cpu{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     ControlWriter writer(ControlType::LAG, id);
     writer.Add(LagBody{lag.GetCount(),
                        lag.GetQuantileNs(0.5),
@@ -441,7 +444,9 @@ ControlServer::SendCounters(uint32_t id)
                        lag.GetQuantileNs(0.999),
                        lag.GetMaxNs(),
                        lag.GetMaxAtNs(),
-                       Simulator::GetEventCount()});
+                       Simulator::GetEventCount(),
+                       static_cast<uint64_t>(cpu.tv_sec) * 1'000'000'000 +
+                           static_cast<uint64_t>(cpu.tv_nsec)});
     m_channel.Send(writer.Take());
 
     std::vector<DoorEntry> doors;

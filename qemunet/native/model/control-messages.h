@@ -27,7 +27,7 @@ static_assert(std::endian::native == std::endian::little,
               "messages are written as they lie in memory");
 
 /** Changes with every change of a layout. */
-constexpr uint16_t CONTROL_VERSION = 3;
+constexpr uint16_t CONTROL_VERSION = 4;
 /** The longest message. */
 constexpr uint32_t CONTROL_MAX_BYTES = 32768;
 
@@ -158,6 +158,7 @@ struct [[gnu::packed]] LagBody
     uint64_t maxNs;   //!< Largest.
     uint64_t maxAtNs; //!< Simulation time at which the largest was due.
     uint64_t events;  //!< Events the simulator executed.
+    uint64_t cpuNs;   //!< CPU time of the process, all its threads.
 };
 
 struct [[gnu::packed]] PageBody
