@@ -36,9 +36,7 @@ def main() -> None:
         try:
             build([holder.pid for holder in holders])
             first, last = inside(holders[0].pid), inside(holders[-1].pid)
-            subprocess.run(
-                [*first, "ping", "-c", "1", "-w", "20", "10.0.0.2"], check=True, stdout=subprocess.DEVNULL
-            )
+            subprocess.run([*first, "ping", "-c", "1", "-w", "20", "10.0.0.2"], check=True, stdout=subprocess.DEVNULL)
             output = subprocess.run(
                 [*first, "ping", "-c", pings, "-i", "0.02", "10.0.0.2"], check=True, capture_output=True, text=True
             ).stdout
@@ -49,8 +47,9 @@ def main() -> None:
                     received = receiver.communicate()[0]
                 print(json.dumps([json.loads(sent), json.loads(received)]), flush=True)
         finally:
-            for process in (relaying, *holders):
-                process.kill()
+            relaying.kill()
+            for holder in holders:
+                holder.kill()
 
 
 def inside(pid: int) -> list[str]:

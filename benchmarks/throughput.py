@@ -9,12 +9,15 @@ import json
 import re
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from qemunet import Task
 from qemunet.native import udp_flow
+from qemunet.testbed import Testbed
 
 PARAMETERS = {
     "way": "wire",
@@ -31,13 +34,17 @@ PORT = 9000
 FIXED_TOTAL = 40000  # The request at which the paper compares chains of different lengths.
 SETTLE_S = 120.0  # For the frames of an overload to be gone.
 
+#: What the sender says, what the receiver says, and the share of a core that the simulator used, if that is known.
+Step = tuple[dict[str, Any], dict[str, Any], float | None]
 
-async def experiment(bed):
+
+async def experiment(bed: Testbed) -> dict[str, Any]:
     """Measure one way."""
     asked = bed.parameters
     links = len(bed.guests) - 1
     totals = [float(word) for word in asked["totals"].split()] + [0.0]
-    rtts_ms, steps = await (relayed if asked["way"] == "relay" else emulated)(bed, [total / links for total in totals])
+    rates = [total / links for total in totals]
+    rtts_ms, steps = await (relayed(bed, rates) if asked["way"] == "relay" else emulated(bed, rates))
     curve = [
         {
             "asked": total,
@@ -61,7 +68,7 @@ async def experiment(bed):
     }
 
 
-def commands(bed, flow, address, rate):
+def commands(bed: Testbed, flow: str, address: str, rate: float) -> tuple[str, str]:
     """What receives a flow, and what sends it."""
     asked = bed.parameters
     return (
@@ -71,15 +78,16 @@ def commands(bed, flow, address, rate):
     )
 
 
-async def emulated(bed, rates):
+async def emulated(bed: Testbed, rates: Sequence[float]) -> tuple[list[float], list[Step]]:
     """Return round trips in ms, and for each rate what the sender and the receiver say, and the simulator's CPU use."""
     names = list(bed.guests)
     first, last = bed.guests[names[0]], bed.guests[names[-1]]
+    assert last.address is not None
     for guest in (first, last):
         await guest.copy_to(udp_flow(), "/tmp/udp-flow")
         await guest.succeed("chmod +x /tmp/udp-flow")
 
-    async def settle():
+    async def settle() -> None:
         """Wait until round trips are short: what an overload left behind is no part of what follows."""
         await first.wait_until_succeeds(
             f"ping -c 3 -i 0.02 -W 1 {last.address} | grep -E 'time=([0-9]|[0-9]\\.[0-9]+) ms'", timeout_s=SETTLE_S
@@ -87,13 +95,13 @@ async def emulated(bed, rates):
 
     await settle()
     pings = await first.succeed(f"ping -c {bed.parameters['pings']} -i 0.02 {last.address}")
-    steps = []
+    steps: list[Step] = []
     for rate in rates:
         await settle()
         receive, send = commands(bed, "/tmp/udp-flow", last.address, rate)
-        cpu = []
+        cpu: list[float] = []
 
-        async def watch(cpu=cpu):
+        async def watch(cpu: list[float] = cpu) -> None:
             await bed.sleep(bed.parameters["skip_s"])
             started_s, used_s = bed.now_s, bed.simulator_cpu_s
             await bed.sleep(bed.parameters["seconds"])
@@ -106,17 +114,17 @@ async def emulated(bed, rates):
     return times(pings), steps
 
 
-async def relayed(bed, rates):
+async def relayed(bed: Testbed, rates: Sequence[float]) -> tuple[list[float], list[Step]]:
     """The same of a relay, whose CPU use is not told."""
     assert RELAY.exists(), f"{RELAY} is not built; `make bench` builds it"
     flow = str(udp_flow())
     receive_send = [word for rate in rates for word in commands(bed, flow, "10.0.0.2", rate)]
-    arguments = [RELAY, str(len(bed.guests)), str(bed.parameters["pings"]), *receive_send]
-    done = await trio.run_process([sys.executable, HERE / "relay_chain.py", *arguments], capture_stdout=True)
+    arguments = [str(RELAY), str(len(bed.guests)), str(bed.parameters["pings"]), *receive_send]
+    done = await trio.run_process([sys.executable, str(HERE / "relay_chain.py"), *arguments], capture_stdout=True)
     pings, *steps = done.stdout.decode().splitlines()
     return times(json.loads(pings)), [(*json.loads(line), None) for line in steps]
 
 
-def times(output):
+def times(output: str) -> list[float]:
     """The round trips of a ping's output, in ms."""
     return [float(text) for text in re.findall(r"time=([0-9.]+) ms", output)]
