@@ -2,12 +2,13 @@
  * SPDX-License-Identifier: GPL-2.0-only
  */
 
-// The least that anything can do which carries frames between taps in user space: read one here, write it there. What
-// this carries is the ceiling for a simulator that joins containers by taps.
+// The least that anything can do which carries frames between taps in user space: read one here,
+// write it there. What this carries is the ceiling for a simulator that joins containers by taps.
 //
 //   relay LINKS
 //
-// Makes the taps l0a and l0b, l1a and l1b, ... of this network namespace, says "ready", and copies until it is killed.
+// Makes the taps l0a and l0b, l1a and l1b, ... of this network namespace, says "ready", and copies
+// until it is killed.
 
 #include <array>
 #include <cerrno>
@@ -93,7 +94,8 @@ main(int count, char** words)
                 {
                     break;
                 }
-                [[maybe_unused]] ssize_t written = write(to, frame.data(), static_cast<size_t>(bytes));
+                [[maybe_unused]] ssize_t written =
+                    write(to, frame.data(), static_cast<size_t>(bytes));
             }
         }
     }

@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-only
  */
 
-// A flow of UDP datagrams that costs its ends as little processor time as possible, for measurements of what a network
-// carries: sendmmsg() on one side, recvmmsg() on the other. It is linked statically, so that guests need nothing.
+// A flow of UDP datagrams that costs its ends as little processor time as possible, for
+// measurements of what a network carries: sendmmsg() on one side, recvmmsg() on the other. It is
+// linked statically, so that guests need nothing.
 //
 //   udp-flow send ADDRESS PORT [--rate PPS] [--bytes N] [--seconds S]
 //   udp-flow receive PORT [--skip S] [--seconds S] [--wait S]
@@ -105,7 +106,8 @@ class Options
             {
                 char* end = nullptr;
                 number = std::strtod(m_words[index + 1], &end);
-                if (*end != '\0' || end == m_words[index + 1] || !(number >= least && number <= most))
+                if (*end != '\0' || end == m_words[index + 1] ||
+                    !(number >= least && number <= most))
                 {
                     std::fprintf(stderr, "udp-flow: %s is %g to %g\n", name, least, most);
                     std::exit(2);
@@ -180,7 +182,8 @@ Send(const char* address, const char* port, Options options)
     for (double now = begun; now < end; now = Now())
     {
         // The first one leaves at once, the next when its time has come.
-        double due = rate > 0 ? std::floor((now - begun) * rate) + 1 : static_cast<double>(sent + refused + BATCH);
+        double due = rate > 0 ? std::floor((now - begun) * rate) + 1
+                              : static_cast<double>(sent + refused + BATCH);
         double behind = due - static_cast<double>(sent + refused);
         if (behind < 1)
         {
@@ -208,7 +211,10 @@ Send(const char* address, const char* port, Options options)
         }
     }
     double took = Now() - begun;
-    std::printf("{\"sent\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"seconds\": %.6f}\n", sent, refused, took);
+    std::printf("{\"sent\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"seconds\": %.6f}\n",
+                sent,
+                refused,
+                took);
     return 0;
 }
 
@@ -277,9 +283,10 @@ Receive(const char* port, Options options)
             highest = std::max(highest, number);
         }
     }
-    uint64_t missing = received > 0 ? highest - first + 1 - std::min(received, highest - first + 1) : 0;
-    std::printf("{\"received\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"missing\": %" PRIu64 ", \"reordered\": %" PRIu64
-                ", \"seconds\": %.6f}\n",
+    uint64_t missing =
+        received > 0 ? highest - first + 1 - std::min(received, highest - first + 1) : 0;
+    std::printf("{\"received\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"missing\": %" PRIu64
+                ", \"reordered\": %" PRIu64 ", \"seconds\": %.6f}\n",
                 received,
                 bytes,
                 missing,
