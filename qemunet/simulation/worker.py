@@ -20,7 +20,7 @@ from typing import Any
 
 from qemunet.simulation.builder import build, plan_from_json
 from qemunet.simulation.messages import MAX_BYTES, Type, pack
-from qemunet.simulation.native import load
+from qemunet.simulation.native import LOAD_FIELDS, load
 
 CONTROL_FD = 3
 CONFIG_FD = 4
@@ -56,7 +56,7 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller has to hear of it
         control.sendall(pack(Type.FAILED, 0, json.dumps(_failure(error, layer)).encode()))
         return 1
-    scheduling = _use_fifo(library)
+    scheduling = _use_fifo(library, busy_poll=plan.timing.busy_poll)
     before = resource.getrusage(resource.RUSAGE_SELF)
     stop_id = int(library.qemunet_run(CONTROL_FD))
     after = resource.getrusage(resource.RUSAGE_SELF)
@@ -75,6 +75,8 @@ def main() -> int:
         "metrics": {},
         "failure": None,
         "lag": _lag(library),
+        "missed": int(library.qemunet_missed()),
+        "load": _load(library),
     }
     if extension is not None:
         try:
@@ -101,8 +103,18 @@ def _lag(library: ctypes.PyDLL) -> dict[str, Any]:
     }
 
 
-def _use_fifo(library: ctypes.PyDLL) -> dict[str, Any]:
+def _load(library: ctypes.PyDLL) -> dict[str, int]:
+    """What the simulation cost."""
+    values = library.qemunet_load()
+    return {name: int(values[index]) for index, name in enumerate(LOAD_FIELDS)}
+
+
+def _use_fifo(library: ctypes.PyDLL, *, busy_poll: bool) -> dict[str, Any]:
     """Try SCHED_FIFO and say what came of it."""
+    if busy_poll:
+        # The kernel keeps a processor from real-time threads for a twentieth of each second: one that never sleeps
+        # would stand still for so long.
+        return {"policy": "SCHED_OTHER", "reason": "a loop that never sleeps (busy_poll) is no real-time thread"}
     error = int(library.qemunet_use_fifo(_FIFO_PRIORITY))
     if error:
         return {"policy": "SCHED_OTHER", "reason": os.strerror(error)}

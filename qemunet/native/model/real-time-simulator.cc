@@ -5,6 +5,7 @@
 
 #include "ns3/abort.h"
 #include "ns3/assert.h"
+#include "ns3/boolean.h"
 #include "ns3/nstime.h"
 #include "ns3/simulator.h"
 
@@ -12,6 +13,7 @@
 #include <ctime>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <utility>
 
 namespace ns3::qemunet
 {
@@ -49,7 +51,12 @@ RealTimeSimulator::GetTypeId()
                           "Poll instead of sleeping when the next event is nearer than this.",
                           TimeValue(MicroSeconds(50)),
                           MakeTimeAccessor(&RealTimeSimulator::m_spin),
-                          MakeTimeChecker(Time(0)));
+                          MakeTimeChecker(Time(0)))
+            .AddAttribute("BusyPoll",
+                          "Never sleep after time 0: a whole processor for the least delay.",
+                          BooleanValue(false),
+                          MakeBooleanAccessor(&RealTimeSimulator::m_busyPoll),
+                          MakeBooleanChecker());
     return tid;
 }
 
@@ -306,6 +313,12 @@ RealTimeSimulator::HasBegun() const
     return m_begun;
 }
 
+void
+RealTimeSimulator::SetLagLimits(LagLimits limits)
+{
+    m_lag.SetLimits(std::move(limits));
+}
+
 const LagHistogram&
 RealTimeSimulator::GetLag() const
 {
@@ -397,6 +410,10 @@ RealTimeSimulator::PlanWaitNs()
     if (!m_begun)
     {
         return FOREVER;
+    }
+    if (m_busyPoll)
+    {
+        return 0;
     }
     auto now = static_cast<int64_t>(RealNow());
     int64_t passed = now - m_turnNs;

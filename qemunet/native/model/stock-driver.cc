@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <thread>
+#include <utility>
 
 namespace ns3::qemunet
 {
@@ -29,6 +30,8 @@ namespace
 
 /** How often the stock simulator's lateness is sampled; it tells nothing of its own events. */
 constexpr int64_t PROBE_NS = 10'000'000;
+/** The most often that it is sampled. */
+constexpr int64_t LEAST_PROBE_NS = 500'000;
 
 /**
  * The stock simulator has no loop of ours, so the control socket gets a thread of its own. Time 0
@@ -51,7 +54,7 @@ class StockDriver : public SimulationDriver
         Watch(EPOLL_CTL_ADD, fd, EPOLLIN);
         Watch(EPOLL_CTL_ADD, m_wake.Get(), EPOLLIN);
         Simulator::Schedule(Time(0), &StockDriver::NoteOrigin, this);
-        Simulator::Schedule(NanoSeconds(PROBE_NS), &StockDriver::Probe, this);
+        Simulator::Schedule(NanoSeconds(m_probeNs), &StockDriver::Probe, this);
         prepared();
         std::thread server(&StockDriver::Serve, this, std::move(serve));
         {
@@ -117,6 +120,15 @@ class StockDriver : public SimulationDriver
         m_changed.notify_all();
     }
 
+    void SetLagLimits(LagLimits limits) override
+    {
+        // The probe stands for the events: where none may be late, it has to look more often.
+        m_probeNs = std::clamp<int64_t>(static_cast<int64_t>(limits.hardLimitNs / 10),
+                                        LEAST_PROBE_NS,
+                                        PROBE_NS);
+        m_lag.SetLimits(std::move(limits));
+    }
+
     const LagHistogram& GetLag() const override
     {
         return m_lag;
@@ -144,7 +156,7 @@ class StockDriver : public SimulationDriver
     {
         int64_t due = Simulator::Now().GetTimeStep();
         m_lag.Record(m_simulator->RealtimeNow().GetTimeStep() - due, static_cast<uint64_t>(due));
-        Simulator::Schedule(NanoSeconds(PROBE_NS), &StockDriver::Probe, this);
+        Simulator::Schedule(NanoSeconds(m_probeNs), &StockDriver::Probe, this);
     }
 
     void Serve(std::function<void(uint32_t)> serve)
@@ -175,6 +187,7 @@ class StockDriver : public SimulationDriver
     std::atomic<bool> m_begun{false};       //!< Time 0 has passed.
     std::atomic<bool> m_ended{false};       //!< Run() is over.
     LagHistogram m_lag;                     //!< Sampled by Probe().
+    int64_t m_probeNs{PROBE_NS};            //!< How often.
 };
 
 } // namespace
