@@ -128,7 +128,7 @@ def _in_ms(values: Sequence[int], events: Sequence[int]) -> list[float | None]:
 
 
 def _ms(value_ns: float) -> str:
-    return f"{value_ns / 1e6:.3g} ms"
+    return f"{value_ns / 1e6:.3g} ms" if value_ns < 1e9 else f"{value_ns / 1e6:.0f} ms"
 
 
 def _percent(share: float) -> str:

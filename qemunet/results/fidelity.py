@@ -273,7 +273,7 @@ def _violations(measured: Measured, limits: Limits) -> list[Violation]:
 
 
 def _ms(value_ns: float) -> str:
-    return f"{value_ns / 1e6:.3g} ms"
+    return f"{value_ns / 1e6:.3g} ms" if value_ns < 1e9 else f"{value_ns / 1e6:.0f} ms"
 
 
 def _percent(share: float) -> str:

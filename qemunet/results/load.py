@@ -85,7 +85,7 @@ def host_load(looks: Sequence[Look]) -> HostLoad | None:
     return HostLoad(
         measured_s=measured_s,
         saturated_s=saturated_s,
-        saturated=saturated_s / measured_s if measured_s > 0 else 0.0,
+        saturated=min(1.0, saturated_s / measured_s) if measured_s > 0 else 0.0,
         worst_at_s=worst_at_s,
         worst_busy=worst_busy,
         busy=_busy(first, last),

@@ -141,3 +141,50 @@ def test_a_hard_limit_ends_the_run(bench: Bench, simulator: str) -> None:
     assert "hard_limit" in error["hint"]
     # It was measured all the same.
     assert run.record["fidelity"]["lag_ns"]["max"] >= float(told[1]) * 1e6 * 0.99
+
+
+MESH = """\
+option routing=none
+node n[1-4] container position=0,0 step=5,0
+node m[1-44] host position=0,5 step=1,0
+lan air wifi n[1-4] m[1-44] standard=80211g
+"""
+
+FLOOD = """\
+from qemunet import Task
+
+SEND = '''
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    s.sendto(bytes(40), (sys.argv[1], 9))
+'''
+
+async def experiment(bed):
+    names = list(bed.guests)
+    for name in names:
+        await bed.guests[name].succeed(f"cat >/tmp/send.py <<'END'{SEND}END")
+    ways = zip(names, names[1:] + names[:1])
+    await bed.run(Task("flood", {name: f"python3 /tmp/send.py {bed.guests[other].address}" for name, other in ways}))
+"""
+
+
+def test_a_mesh_with_more_to_do_than_a_processor_can_is_unfaithful(bench: Bench) -> None:
+    done, record = bench.run(bench.file("mesh.txt", MESH), bench.file("flood.py", FLOOD))
+    assert (done.returncode, record["status"], record["verdict"]) == (5, "unfaithful", "passed"), done.stderr
+    fidelity = record["fidelity"]
+    by_limit = {each["limit"]: each for each in fidelity["violations"]}
+    # Ever later, and not by a little; most events are.
+    assert {"lag_p99_ns", "lag_max_ns", "deadline_misses"} <= set(by_limit)
+    assert fidelity["lag_ns"]["p99"] > 10 * fidelity["limits"]["lag_p99_ns"]
+    assert fidelity["deadline"]["missed"] > fidelity["deadline"]["of"] / 4
+    assert 0 < by_limit["lag_max_ns"]["at_s"] < fidelity["simulator_cpu"]["wall_s"]
+    assert fidelity["worst"]["limit"] in by_limit
+    assert any(each.startswith("lag max ") and "worst at" in each for each in fidelity["reasons"])
+    # What it did not come to read, its guests' kernels had to drop: at their doors, and counted.
+    lost = [each for each in fidelity["doors"]["where"] if (each["direction"], each["reason"]) == ("in", "kernel")]
+    assert {each["door"] for each in lost} <= {f"n{number}:eth0" for number in range(1, 5)}
+    assert lost
+    assert by_limit["door_drops"]["at_s"] is not None
+    assert sum(each["frames"] for each in fidelity["doors"]["where"] if each["counts"]) == fidelity["doors"]["dropped"]

@@ -127,12 +127,12 @@ def test_a_host_whose_time_is_given_to_others_is_saturated() -> None:
         replace(idle[0], throttled_us=0, pressure_us=0),
         replace(idle[1], throttled_us=300_000, pressure_us=250_000),
     ]
-    for each in (stolen, kept):
-        load = host_load(each)
-        assert load is not None
-        assert load.saturated_s == 1.0
-    assert load.pressure == 0.25
-    assert load.throttled_s == pytest.approx(0.3)
+    one, other = host_load(stolen), host_load(kept)
+    assert one is not None
+    assert other is not None
+    assert (one.saturated_s, other.saturated_s) == (1.0, 1.0)
+    assert other.pressure == 0.25
+    assert other.throttled_s == pytest.approx(0.3)
 
 
 def test_a_host_that_was_hardly_looked_at() -> None:
