@@ -65,22 +65,36 @@ def look_at_host(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> HostLook | Non
     )
 
 
-def transmit_drops(pid: int, proc: Path = _PROC) -> Mapping[str, int]:
-    """Interface -> frames that the kernel dropped because whoever takes them was too slow.
+@dataclass(frozen=True)
+class InterfaceCounters:
+    """What the kernel has counted at an interface.
 
-    Of a tap these are frames that came from its network and were not read in time.
+    Attributes:
+        received: Frames that came in; of a tap, those that were written to it.
+        sent: Frames that went out; of a tap, those that were kept for who reads it.
+        dropped: Frames that should have gone out and did not; of a tap, those that were not read in time.
+    """
+
+    received: int
+    sent: int
+    dropped: int
+
+
+def interface_counters(pid: int, proc: Path = _PROC) -> Mapping[str, InterfaceCounters]:
+    """Counters by name of the interface, of all in a network namespace.
 
     Args:
         pid: A process in the network namespace, as it is called here; of one that has gone nothing is known.
         proc: Where /proc is.
     """
-    drops = {}
+    found = {}
     with suppress(OSError, ValueError, IndexError):
         for line in (proc / str(pid) / "net" / "dev").read_text(encoding="utf-8").splitlines()[2:]:
             name, _, numbers = line.partition(":")
             # Received: bytes packets errs drop fifo frame compressed multicast; then transmitted, in the same order.
-            drops[name.strip()] = int(numbers.split()[11])
-    return drops
+            counted = [int(word) for word in numbers.split()]
+            found[name.strip()] = InterfaceCounters(counted[1], counted[9], counted[11])
+    return found
 
 
 def _pressure_us(path: Path) -> int | None:

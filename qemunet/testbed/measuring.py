@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
-from qemunet.host.load import look_at_host, transmit_drops
+from qemunet.host.load import InterfaceCounters, interface_counters, look_at_host
 from qemunet.plan.model import GuestPlan, TimingPlan
 from qemunet.results.fidelity import CpuUse, DoorDrops, Measured
 from qemunet.results.load import Look, host_load
@@ -40,12 +40,14 @@ class Queue:
         direction: ``in`` is from the guest, ``out`` to it.
         pid: The process, as it is called here.
         interface: Its name there.
+        only: The simulator does not count what passes the door, so the kernel's counters tell that too.
     """
 
     door: int
     direction: str
     pid: int
     interface: str
+    only: bool = False
 
 
 def queues_of(guests: Sequence[GuestPlan], first_processes: Mapping[str, int], run_pid: int) -> list[Queue]:
@@ -60,7 +62,7 @@ def queues_of(guests: Sequence[GuestPlan], first_processes: Mapping[str, int], r
     for guest in guests:
         for interface in guest.interfaces:
             if interface.attach == "tapbridge":
-                found.append(Queue(interface.door, "in", run_pid, f"qn-sim{interface.door}"))
+                found.append(Queue(interface.door, "in", run_pid, f"qn-sim{interface.door}", only=True))
                 if interface.host_tap is not None:
                     found.append(Queue(interface.door, "out", run_pid, interface.host_tap))
             elif guest.node in first_processes:
@@ -84,10 +86,10 @@ class Measuring:
         self._timing = timing
         self._looks: list[Look] = []
         self._often = len({queue.pid for queue in queues}) <= MOST_LOOKED_AT
-        self._dropped_before = self._kernel_drops()
-        self._dropped: dict[Queue, int] = {}
+        self._before = self._count()
+        self._kernel: dict[Queue, InterfaceCounters] = {}
         self._most_dropped: tuple[int, float | None] = (0, None)
-        self._last_drops = (sum(self._dropped_before.values()), self._clock.now_s())
+        self._last_drops = (_dropped(self._before), self._clock.now_s())
         self._fired_at_s: dict[str, float] = {}
         self._skews: list[tuple[int, float, str]] = []
         self._look()
@@ -98,7 +100,7 @@ class Measuring:
             await trio.sleep(LOOK_S)
             self._look()
             if self._often:
-                self._compare(self._kernel_drops())
+                self._compare(self._count())
 
     def observe(self, event: TaskEvent) -> None:
         """Take what a Task tells of its start."""
@@ -113,9 +115,14 @@ class Measuring:
     def end(self) -> None:
         """Measure no more; the guests still live."""
         self._look()
-        now = self._kernel_drops()
+        now = self._count()
         self._compare(now)
-        self._dropped = {queue: now[queue] - before for queue, before in self._dropped_before.items() if queue in now}
+        for queue, before in self._before.items():
+            if queue in now:
+                after = now[queue]
+                self._kernel[queue] = InterfaceCounters(
+                    after.received - before.received, after.sent - before.sent, after.dropped - before.dropped
+                )
 
     def result(self, report: SimulationReport) -> Measured:
         """All that was measured, with what the simulator says about itself."""
@@ -125,7 +132,7 @@ class Measuring:
         frames = sum(
             door.in_frames + door.in_malformed + door.out_frames + door.out_dropped for door in counted.values()
         )
-        kernel = sum(each.frames for each in drops if each.reason == "kernel")
+        frames += sum(each.received + each.sent for queue, each in self._kernel.items() if queue.only)
         skew = max(self._skews, default=None)
         return Measured(
             lag_p50_ns=lag.p50_ns,
@@ -133,7 +140,7 @@ class Measuring:
             lag_p999_ns=lag.p999_ns,
             lag_max_ns=lag.max_ns,
             events=lag.events,
-            door_frames=frames + kernel,
+            door_frames=frames + _dropped(self._kernel),
             door_drops=sum(each.frames for each in drops if each.counts),
             start_skews_ns=[skew_ns for skew_ns, _, _ in self._skews],
             lag_max_at_s=lag.max_at_ns / 1e9,
@@ -162,10 +169,10 @@ class Measuring:
             at_s = self._clock.to_simulation_s(values.pop("host_ns"))
             self._looks.append(Look(at_s=at_s, **values))
 
-    def _compare(self, dropped: Mapping[Queue, int]) -> None:
+    def _compare(self, counted: Mapping[Queue, InterfaceCounters]) -> None:
         """Keep the instant from which on the kernel dropped most, between two looks."""
         before, at_s = self._last_drops
-        total = sum(dropped.values())
+        total = _dropped(counted)
         if total - before > self._most_dropped[0]:
             self._most_dropped = (total - before, at_s)
         self._last_drops = (total, self._clock.now_s())
@@ -176,17 +183,17 @@ class Measuring:
             return self._most_dropped[1]
         return load.most_drops_at_ns / 1e9 if load.most_drops else None
 
-    def _kernel_drops(self) -> dict[Queue, int]:
-        by_pid = {pid: transmit_drops(pid) for pid in {queue.pid for queue in self._queues}}
+    def _count(self) -> dict[Queue, InterfaceCounters]:
+        by_pid = {pid: interface_counters(pid) for pid in {queue.pid for queue in self._queues}}
         return {
             queue: by_pid[queue.pid][queue.interface] for queue in self._queues if queue.interface in by_pid[queue.pid]
         }
 
     def _drops(self, counted: Mapping[int, DoorCounters]) -> list[DoorDrops]:
         found = [
-            DoorDrops(self._doors[queue.door], queue.direction, "kernel", frames)
-            for queue, frames in self._dropped.items()
-            if frames
+            DoorDrops(self._doors[queue.door], queue.direction, "kernel", counters.dropped)
+            for queue, counters in self._kernel.items()
+            if counters.dropped
         ]
         for door, counters in counted.items():
             for name, (direction, reason, counts) in _SUFFERED.items():
@@ -194,6 +201,10 @@ class Measuring:
                 if frames:
                     found.append(DoorDrops(self._doors[door], direction, reason, frames, counts))
         return found
+
+
+def _dropped(counted: Mapping[Queue, InterfaceCounters]) -> int:
+    return sum(counters.dropped for counters in counted.values())
 
 
 def _worst_at_s(lag: LagTimeline) -> float | None:

@@ -170,8 +170,9 @@ async def experiment(bed):
 """
 
 
-def test_a_mesh_with_more_to_do_than_a_processor_can_is_unfaithful(bench: Bench) -> None:
-    done, record = bench.run(bench.file("mesh.txt", MESH), bench.file("flood.py", FLOOD))
+@SIMULATORS
+def test_a_mesh_with_more_to_do_than_a_processor_can_is_unfaithful(bench: Bench, simulator: str) -> None:
+    done, record = bench.run(bench.file("mesh.txt", simulator + MESH), bench.file("flood.py", FLOOD))
     assert (done.returncode, record["status"], record["verdict"]) == (5, "unfaithful", "passed"), done.stderr
     fidelity = record["fidelity"]
     by_limit = {each["limit"]: each for each in fidelity["violations"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qemunet.errors import PlanError, TopologyError
-from qemunet.host.load import look_at_host, transmit_drops
+from qemunet.host.load import InterfaceCounters, interface_counters, look_at_host
 from qemunet.plan import make_plan
 from qemunet.plan.model import TimingPlan
 from qemunet.results.fidelity import CpuUse, DoorDrops, Limits, Measured, judge, limits_from_options
@@ -177,15 +177,15 @@ def test_looks_at_what_the_kernel_says(tmp_path: Path) -> None:
     assert (look.pressure_us, look.throttled_us) == (None, None)
 
 
-def test_drops_of_the_kernel(tmp_path: Path) -> None:
+def test_frames_that_the_kernel_counts(tmp_path: Path) -> None:
     (tmp_path / "5" / "net").mkdir(parents=True)
     (tmp_path / "5" / "net" / "dev").write_text(
         "Inter-|   Receive                   |  Transmit\n face |bytes ... |bytes ...\n"
         "    lo: 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n  eth0:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"
     )
-    assert transmit_drops(5, tmp_path) == {"lo": 0, "eth0": 12}
-    assert transmit_drops(6, tmp_path) == {}
-    assert "lo" in transmit_drops(os.getpid())
+    assert interface_counters(5, tmp_path) == {"lo": InterfaceCounters(0, 0, 0), "eth0": InterfaceCounters(2, 10, 12)}
+    assert interface_counters(6, tmp_path) == {}
+    assert "lo" in interface_counters(os.getpid())
 
 
 PAIR = "node a container\nnode b container\nlink a b wire\n"
