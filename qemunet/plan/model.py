@@ -337,7 +337,7 @@ class TimingPlan:
     Attributes:
         deadline_ns: Events later than this are counted.
         hard_limit_ns: The run ends when an event is later than this; None: however late, it goes on.
-        busy_poll: Our simulator's loop never sleeps.
+        busy_poll: Our simulator's loop hardly sleeps.
     """
 
     deadline_ns: int = 20_000_000

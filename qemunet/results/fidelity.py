@@ -125,6 +125,7 @@ class Measured:
         looks: Events and looks at the clock: what lag was measured of.
         cpu: Of the simulator.
         host: The computer's load.
+        scheduling: Under which policy the simulator ran, why not under SCHED_FIFO, whether that was taken away.
     """
 
     lag_p50_ns: int
@@ -146,6 +147,7 @@ class Measured:
     looks: int = 0
     cpu: CpuUse | None = None
     host: HostLoad | None = None
+    scheduling: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ def judge(measured: Measured, limits: Limits) -> dict[str, object]:
         },
         "start_skew_ns": {"max": skew_ns, "tasks": len(measured.start_skews_ns), "task": measured.start_skew_task},
         "simulator_cpu": None if cpu is None else {"share": cpu.share, **asdict(cpu)},
+        "scheduling": None if measured.scheduling is None else dict(measured.scheduling),
         "host": None if host is None else asdict(host),
         "limits": asdict(limits),
     }

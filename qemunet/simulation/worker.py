@@ -56,7 +56,7 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller has to hear of it
         control.sendall(pack(Type.FAILED, 0, json.dumps(_failure(error, layer)).encode()))
         return 1
-    scheduling = _use_fifo(library, busy_poll=plan.timing.busy_poll)
+    scheduling = _use_fifo(library)
     before = resource.getrusage(resource.RUSAGE_SELF)
     stop_id = int(library.qemunet_run(CONTROL_FD))
     after = resource.getrusage(resource.RUSAGE_SELF)
@@ -109,12 +109,8 @@ def _load(library: ctypes.PyDLL) -> dict[str, int]:
     return {name: int(values[index]) for index, name in enumerate(LOAD_FIELDS)}
 
 
-def _use_fifo(library: ctypes.PyDLL, *, busy_poll: bool) -> dict[str, Any]:
+def _use_fifo(library: ctypes.PyDLL) -> dict[str, Any]:
     """Try SCHED_FIFO and say what came of it."""
-    if busy_poll:
-        # The kernel keeps a processor from real-time threads for a twentieth of each second: one that never sleeps
-        # would stand still for so long.
-        return {"policy": "SCHED_OTHER", "reason": "a loop that never sleeps (busy_poll) is no real-time thread"}
     error = int(library.qemunet_use_fifo(_FIFO_PRIORITY))
     if error:
         return {"policy": "SCHED_OTHER", "reason": os.strerror(error)}

@@ -160,6 +160,7 @@ class Measuring:
                 load.busiest_at_ns / 1e9 if load.busiest_wall_ns else None,
             ),
             host=host_load(self._looks),
+            scheduling=dataclasses.asdict(report.scheduling),
         )
 
     def _look(self) -> None:

@@ -272,7 +272,9 @@ OPTIONS: Keys = {
     "simulator_cpu": Key("share", "Share of a processor that the simulator may use, of the whole run.", parse_share),
     "host_saturation": Key("share", "Share of the run in which the computer may have no processor free.", parse_share),
     "hard_limit": Key("time", "The run ends as soon as an event is later than this.", keys.positive_time),
-    "busy_poll": Key("yes or no", "The simulator never sleeps.", keys.one_of("yes", "no")),
+    "busy_poll": Key(
+        "yes or no", "The simulator hardly sleeps, and takes a processor of its own.", keys.one_of("yes", "no")
+    ),
     "ns3::X": Key("as ns-3 takes it", "Default of any ns-3 attribute, as ns3::TYPE::ATTRIBUTE.", keys.anything),
 }
 

@@ -109,6 +109,8 @@ def test_a_simulator_that_is_stopped_makes_the_run_unfaithful(bench: Bench, simu
     run.assert_then(fidelity["lag_ns"]["max_at_s"])
     assert fidelity["deadline"]["missed"] >= 1
     assert fidelity["simulator_cpu"]["wall_s"] > run.at_s + STOPPED_S
+    assert fidelity["scheduling"]["policy"] in ("SCHED_FIFO", "SCHED_OTHER")
+    assert 0 <= fidelity["host"]["saturated_s"] <= fidelity["host"]["measured_s"]
     assert reason in run.result  # the person is told as well
 
     # The chart of the report has the spike, where and as high as it was.

@@ -26,7 +26,7 @@ struct TimingOptions
 {
     uint64_t deadlineNs{UINT64_MAX};  //!< Events later than this are counted.
     uint64_t hardLimitNs{UINT64_MAX}; //!< The controller is told of the first one later than this.
-    bool busyPoll{false};             //!< Our simulator's loop never sleeps.
+    bool busyPoll{false};             //!< Our simulator's loop hardly sleeps.
 };
 
 /** Runs the simulation of a Network as the controller says. */

@@ -122,6 +122,7 @@ class RealTimeSimulator : public SimulatorImpl
     void DrainInbox();
     void WaitAndServe();
     int64_t PlanWaitNs();
+    int64_t PlanRestNs();
     void AdvanceToArrival();
     void FlushAll();
 
@@ -147,7 +148,7 @@ class RealTimeSimulator : public SimulatorImpl
     Time m_spin;             //!< Attribute.
     bool m_busyPoll{false};  //!< Attribute.
     uint64_t m_nextBeat{0};  //!< When the heartbeat is due.
-    int64_t m_turnNs{0};     //!< When the last wait was planned.
+    int64_t m_turnNs{0};     //!< When the last wait was planned; polling: since when.
     int64_t m_spinLeftNs{0}; //!< For how long events may be polled for.
     bool m_sleeping{false};  //!< It waits for a time.
     bool m_polling{false};   //!< An event is polled for.
