@@ -32,6 +32,7 @@ from qemunet.tasks.verbs import GuestVerbs
 from qemunet.testbed.clock import SimulationClock
 from qemunet.testbed.guests import BootedGuest
 from qemunet.testbed.links import Link, Links
+from qemunet.testbed.measuring import Measuring
 from qemunet.topology import Topology
 
 
@@ -175,6 +176,7 @@ class Testbed:
         directory: RunDirectory,
         progress: Progress,
         clock: SimulationClock,
+        measuring: Measuring,
     ) -> None:
         self.topology = topology
         self.parameters = parameters
@@ -187,8 +189,8 @@ class Testbed:
         self._record = directory
         self._progress = progress
         self._clock = clock
-        self._skews_ns: list[int] = []
         self._counters: Callable[[], Counters] | None = None
+        self._measuring = measuring
         self._engine: Engine | None = None
         self._shells: Mapping[str, Shell] = {}
         self._lost: dict[str, trio.Event] = {}
@@ -238,20 +240,7 @@ class Testbed:
     @property
     def measured(self) -> Measured | None:
         """What the run measured of its timing, once it has ended."""
-        if self.report is None:
-            return None
-        lag = self.report.counters.lag
-        doors = self.report.counters.doors.values()
-        return Measured(
-            lag_p50_ns=lag.p50_ns,
-            lag_p99_ns=lag.p99_ns,
-            lag_p999_ns=lag.p999_ns,
-            lag_max_ns=lag.max_ns,
-            events=lag.events,
-            door_frames=sum(door.in_frames + door.in_malformed + door.out_frames + door.out_dropped for door in doors),
-            door_drops=sum(door.in_malformed + door.out_dropped for door in doors),
-            start_skews_ns=self._skews_ns,
-        )
+        return None if self.report is None else self._measuring.result(self.report)
 
     async def run(self, task: tasks.Task) -> tasks.Results:
         """Run a Task to its barrier; returns a CompletedCommand (a list of them for a list) for each of its nodes.
@@ -316,9 +305,7 @@ class Testbed:
         """Write what a Task or a verb did into events.jsonl, and each ended command into tasks.jsonl."""
         if event.kind == "lost" and event.node is not None:
             self._lost.setdefault(event.node, trio.Event()).set()
-        written_ns = event.details.get("written_ns")
-        if event.kind == "skew" and isinstance(written_ns, int):
-            self._skews_ns.append(written_ns)
+        self._measuring.observe(event)
         ended = event.completed
         values = {
             "task": event.task,

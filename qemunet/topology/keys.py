@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from qemunet.topology.delays import parse_delay
 from qemunet.topology.problems import PartError, did_you_mean, shown
-from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes
+from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
@@ -124,6 +124,14 @@ def cpus(text: str) -> int:
 def seed(text: str) -> int:
     """A seed of random streams."""
     return _whole(text, 0, (1 << 32) - 1, "a seed is a whole number")
+
+
+def positive_time(text: str) -> int:
+    """A time in nanoseconds, longer than none."""
+    time_ns = parse_time_ns(text)
+    if time_ns <= 0:
+        raise ValueError("must be longer than 0, such as 50ms")
+    return time_ns
 
 
 def memory_mib(text: str) -> int:

@@ -20,6 +20,7 @@ def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     yield from _login_problems(topology)
     yield from wifi_problems(topology)
     yield from _pcap_problems(topology)
+    yield from _option_problems(topology)
     stock = topology.options.get("simulator") == "ns3"
     for link in topology.links.values():
         tapbridge, bridging = LINK_TYPES[link.type].tapbridge, LINK_TYPES[link.type].bridging
@@ -55,6 +56,13 @@ def _pcap_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
                 what = f"frames of {node.name} on {link.type} {link.name} cannot be recorded"
                 remedy = "record them at a guest with attach=native, and write pcap=no for this link or node"
                 yield (link if "pcap" in link.attributes else node).place_of("pcap"), f"{what}; {remedy}"
+
+
+def _option_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield the options that do not go together."""
+    if topology.options.get("busy_poll") == "yes" and topology.options.get("simulator") == "ns3":
+        message = "busy_poll=yes is for our own simulator's loop; remove it, or use simulator=qemunet"
+        yield topology.option_places["busy_poll"], message
 
 
 def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:

@@ -264,9 +264,17 @@ OPTIONS: Keys = {
     ),
     "lag_p99": Key("time", "99 % of the events may run so late.", parse_time_ns),
     "lag_max": Key("time", "No event may run later.", parse_time_ns),
+    "deadline": Key("time", "Events later than this are counted as deadline misses.", keys.positive_time),
+    "deadline_misses": Key("share", "Share of the events that may miss their deadline.", parse_share),
     "door_drops": Key("share", "Share of frames that the doors may drop.", parse_share),
     "output_limit": Key("size", "Output of one command that is kept.", parse_size_bytes),
     "start_skew": Key("time", "Commands of a Task may start so far apart.", parse_time_ns),
+    "simulator_cpu": Key("share", "Share of a processor that the simulator may use, of the whole run.", parse_share),
+    "host_saturation": Key("share", "Share of the run in which the computer may have no processor free.", parse_share),
+    "hard_limit": Key("time", "The run ends as soon as an event is later than this.", keys.positive_time),
+    "busy_poll": Key(
+        "yes or no", "The simulator hardly sleeps, and takes a processor of its own.", keys.one_of("yes", "no")
+    ),
     "ns3::X": Key("as ns-3 takes it", "Default of any ns-3 attribute, as ns3::TYPE::ATTRIBUTE.", keys.anything),
 }
 
