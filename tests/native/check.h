@@ -15,7 +15,7 @@
         {                                                                                          \
             std::cerr << __FILE__ << ":" << __LINE__ << ": " #condition " does not hold"           \
                       << std::endl;                                                                \
-            std::_Exit(1);                                                                          \
+            std::_Exit(1);                                                                         \
         }                                                                                          \
     } while (false)
 
