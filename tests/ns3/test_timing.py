@@ -37,7 +37,7 @@ def idle(timing: TimingPlan, simulator: str = "qemunet") -> SimulationPlan:
 def test_what_a_run_cost(tmp_path: Path, simulator: str) -> None:
     report = run_until(idle(TimingPlan(deadline_ns=1), simulator), tmp_path, 1200 * MS)
     load = report.load
-    assert load.wall_ns >= 1200 * MS
+    assert load.wall_ns >= 1000 * MS  # It begins a little after time 0.
     assert 0 < load.thread_ns < load.wall_ns
     assert load.thread_ns <= load.process_ns + MS
     assert 0 < load.busiest_cpu_ns <= load.thread_ns
