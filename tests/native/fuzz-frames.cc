@@ -270,8 +270,14 @@ Run(const FuzzNetwork& network, const Options& options)
         {
             SendMalformed(guests, network, options);
         }
+        auto sent = Clock::now();
         Controller::Counts counts = AwaitBalance(network, guests, controller);
+        auto settled = Clock::now();
         guests.Ping();
+        std::chrono::duration<double> settling = settled - sent;
+        std::chrono::duration<double> ping = Clock::now() - settled;
+        std::cout << std::fixed << std::setprecision(1) << ", settled in " << settling.count()
+                  << " s, ping in " << ping.count() << " s";
         // The heart of the loop goes on beating, every 10 ms.
         uint64_t beats = counts.lag.count;
         auto deadline = Clock::now() + LONGEST_WAY;
