@@ -1,6 +1,6 @@
 """What it costs to carry a frame from one QEMU guest to another: the native way beside the stock one.
 
-    .venv/bin/python benchmarks/qemu_frames.py [--rounds 3] [--floods 3] [--seconds 3] [--pps 0] [--rate 1Gbps] [--output FILE]
+    .venv/bin/python benchmarks/qemu_frames.py [--rounds 3] [--floods 3] [--seconds 3] [--pps 0] [--output FILE]
 
 Each run boots two machines, sends UDP of 1470 bytes from the one to the other for some seconds, some times, and reads the processor time of QEMU's
 threads other than the vCPUs' and of the simulator before and after. The stock way is ns-3's real-time simulator, its
@@ -26,18 +26,15 @@ from typing import Any
 from qemunet.progress import Progress, open_progress
 from qemunet.run import RunRequest, run_experiment
 
-TRIES = 3
-
 TOPOLOGY = """\
 param   link = wire
 param   attach = native
 param   simulator = qemunet
-param   rate = 1Gbps
 option  attach=${attach} simulator=${simulator} lag_max=10s lag_p99=10s door_drops=100%
 default qemu memory=128MiB
 node    a qemu qemu_args='-name a,debug-threads=on'
 node    b qemu qemu_args='-name b,debug-threads=on'
-link    a b ${link} rate=${rate} delay=10us
+link    a b ${link}
 """
 
 EXPERIMENT = """\
@@ -143,13 +140,13 @@ def main(arguments: argparse.Namespace, work: Path) -> int:
     program = work / "guest-udp"
     source = Path(__file__).with_name("guest-udp.c")
     subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-static", "-s", "-o", program, source], check=True)
-    (work / "pair.txt").write_text(TOPOLOGY)
+    (work / "pair.txt").write_text(TOPOLOGY.rstrip() + " ".join(["", *arguments.impairment]) + "\n")
     (work / "frames.py").write_text(EXPERIMENT)
-    common = {"rate": arguments.rate, "program": str(program)}
-    common |= {name: str(getattr(arguments, name)) for name in ("floods", "seconds", "pps")}
+    common = {name: str(getattr(arguments, name)) for name in ("floods", "seconds", "pps")}
+    common["program"] = str(program)
     ways = {way: WAYS[way] for way in (STOCK, *arguments.way)}
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, csma and wire of {arguments.rate}")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, link {' '.join(arguments.impairment) or 'without limits'}")
     progress = open_progress()
     try:
         for _ in range(arguments.rounds):
@@ -171,7 +168,7 @@ if __name__ == "__main__":
     parser.add_argument("--floods", type=int, default=3, help="of each run (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3, help="that a flood takes (%(default)s)")
     parser.add_argument("--pps", type=int, default=0, help="datagrams a second; 0: all that the guest can send")
-    parser.add_argument("--rate", default="1Gbps", help="of the link (%(default)s)")
+    parser.add_argument("--impairment", action="append", default=[], help="of the link, such as rate=100Mbps")
     native = [way for way in WAYS if way != STOCK]
     parser.add_argument("--way", action="append", choices=native, help="beside the stock one; all if not given")
     parser.add_argument("--output", type=Path, help="write what was measured as JSON")

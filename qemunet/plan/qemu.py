@@ -146,7 +146,9 @@ def _boot_arguments(attributes: Mapping[str, str], files: BootFiles, machine: Ma
 
 def _interface_arguments(number: int, count: int, interface: InterfacePlan, nic: str) -> list[str]:
     if interface.attach == "native":
-        backend = f"dgram,id=net{number},local.type=fd,local.str=${{fd:net{number}}}"
+        # Of a stream socket it reads all that has come at once, of datagrams (dgram as well) one a turn of its loop.
+        # "stream" is the same with more layers, and tells on QMP that it is connected.
+        backend = f"socket,id=net{number},fd=${{fd:net{number}}}"
     else:
         backend = f"tap,id=net{number},fd=${{fd:net{number}}}"
     if count <= _NIC_SLOTS:

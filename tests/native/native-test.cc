@@ -12,6 +12,7 @@
 #include "../../qemunet/native/helper/control-server.h"
 #include "../../qemunet/native/helper/network.h"
 #include "check.h"
+#include "stream-test.h"
 #include "wire-test.h"
 
 #include "ns3/node-list.h"
@@ -598,6 +599,7 @@ main(int argc, char** argv)
     TestLagTimeline();
     TestWires();
     TestPcap();
+    TestLengthStream(frames);
     Impairments bad;
     bad.rateBps = 1'000'000'000;
     bad.delayNs = 1'000'000;
