@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays bench-batch soak-batch clean
+.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays bench-batch soak-batch bench figures clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -73,6 +73,22 @@ soak-batch: setup
 RUNS ?= 300
 bench-batch: setup
 	$(BIN)/python benchmarks/batch.py --runs $(RUNS)
+
+# What chains carry by each way, beside a bare relay, in turn; the table is in runs/bench/throughput/comparison.txt; 25 min.
+# One that was cut short goes on where it was.
+BENCH ?= runs/bench
+bench: setup build/relay
+	-$(BIN)/qemunet batch benchmarks/throughput.yaml --jobs 1 --runs-dir $(BENCH) $$([ -e $(BENCH)/throughput ] && echo --resume)
+	$(BIN)/python benchmarks/comparison.py $(BENCH)/throughput
+
+build/relay: benchmarks/relay.cc
+	@mkdir -p build
+	$(CXX) -std=c++20 -O2 -Wall -Wextra -o $@ $<
+
+# The paper's figures 6 and 7, and of QEMU guests, into runs/figures; SHORT=--short takes fewer points.
+SHORT ?=
+figures: setup
+	$(BIN)/python benchmarks/figures.py $(SHORT)
 
 # After a change of the ns-3 version, or of attributes in qemunet/native.
 attributes: setup

@@ -160,6 +160,7 @@ def draw_lag(
     p99_ms: Sequence[float | None],
     max_ms: Sequence[float | None],
     limits_ms: Mapping[str, float],
+    worst: tuple[float, float] | None = None,
 ) -> str:
     """Return how late events ran in the course of simulation time as SVG.
 
@@ -168,6 +169,7 @@ def draw_lag(
         p99_ms: Of each from time 0, in ms; None where nothing was due.
         max_ms: Likewise.
         limits_ms: What they are held to: ``p99`` and ``max``.
+        worst: Simulation time in s of the latest event, and how late it was in ms.
     """
     with mpl.rc_context(_SETTINGS):
         figure, axes = _figure(2 * COLUMN_INCHES, 2.3)
@@ -188,6 +190,21 @@ def draw_lag(
         every = [value for value in [*p99_ms, *max_ms, *limits_ms.values()] if value is not None and value > 0]
         _plain_logs(axes, "y", every)
         axes.set_xlim(0, edges[-1] or 1)
+        if worst is not None:
+            at_s, latest_ms = worst
+            right = at_s > edges[-1] / 2  # the words stay within the axes
+            axes.annotate(
+                f"{latest_ms:.3g} ms at {at_s:.3g} s",
+                (at_s, max(latest_ms, least)),
+                xytext=(-6 if right else 6, 3),
+                textcoords="offset points",
+                ha="right" if right else "left",
+                va="bottom",
+                fontsize="small",
+            )
+            axes.plot([at_s], [max(latest_ms, least)], marker="o", markersize=3.5, color=SERIES_COLOURS[1])
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, max(high, 3 * latest_ms))
         axes.set_xlabel("simulation time (s)")
         axes.set_ylabel("lag (ms)")
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=4, borderaxespad=0.0)

@@ -205,7 +205,10 @@ class Armed:
             if shell.console.alerts != self._alerts:
                 self._alerts = shell.console.alerts
                 if shell.watched:
-                    raise _ShellReplacedError
+                    # Anything may print on it: whoever reads it says whether it is still what it was.
+                    if not await shell.is_there(watch):
+                        raise _ShellReplacedError
+                    continue
                 # What is typed may be read by the command: only if it may be another shell that reads it.
                 if not await shell.lives():
                     shell.type_probe(watch)

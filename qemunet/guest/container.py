@@ -42,6 +42,7 @@ class Container:
         taps: The descriptor of its interface, by number of the door; they stay ours to close.
         writing: As ``process.StartedContainer`` says it.
         ended: Set when it has ended.
+        first_process: Its PID 1, as it is called here; None if that cannot be seen.
     """
 
     def __init__(self, plan: GuestPlan, started: StartedContainer) -> None:
@@ -53,7 +54,7 @@ class Container:
         self.taps = dict(zip(native, started.taps, strict=True))
         self.writing = started.writing
         self.ended = trio.Event()
-        self._first = _first_process(started.consoles["control"])
+        self.first_process = _first_process(started.consoles["control"])
 
     def ending(self) -> bool:
         """Whether it has ended, or certainly will: some microseconds' look at its PID 1.
@@ -63,9 +64,9 @@ class Container:
         """
         if self.ended.is_set() or self.process.returncode is not None:
             return True
-        if self._first is None:
+        if self.first_process is None:
             return False
-        stat = process_stat(self._first)
+        stat = process_stat(self.first_process)
         if stat is None or stat[_STATE] in "ZX":
             return True
         return bool(int(stat[_FLAGS]) & _PF_EXITING or int(stat[_PENDING]) & _SIGKILL_PENDING)

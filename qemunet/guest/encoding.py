@@ -141,6 +141,11 @@ class Decoder:
                 return found[0]
             # Encoded bytes without what was before them: the rest of a line whose beginning cannot be found.
             self.mixed = self.mixed or bool(self._broken)
+        # What a command prints on the terminal need not end a line: a whole line of the encoder follows on the same one.
+        behind = line[-encoding.length :]
+        if missing < 0 and encoding.line.fullmatch(behind) and (decoded := self._decoded(behind)):
+            self._broken.clear()
+            return decoded
         self._broken = [*self._broken[-_MOST_BROKEN:], line]
         return b""
 

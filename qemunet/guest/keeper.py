@@ -42,6 +42,9 @@ class Keeper:
         """
         # Where a terminal asks who is there, no shell reads it.
         asked = self._login is not None and self._login.asked(self._console)
+        # A command may have told the terminal to make something else of a newline: a shell would not read a line then.
+        if self.nonce and mend is not None:
+            await mend()
         if self.nonce and not asked and await self._renewed(reply_s):
             return self.nonce
         return await self._greet(reply_s, mend, asked=asked)

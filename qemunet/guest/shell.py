@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 import trio
 
@@ -123,8 +122,7 @@ class Shell:
     async def _set_up(self) -> bool:
         """Have a fresh shell, and tell it all that it needs to know; False if it was lost meanwhile."""
         console = self.console
-        control = self._control
-        mend = None if control is None else partial(self._mend_from_outside, control)
+        mend = None if self._control is None else self.mend_from_outside
         hello = await self._keeper.fresh_shell(reply_s=self.reply_s, mend=mend)
         console.expect_greetings(hello)
         nonce = framing.new_nonce()
@@ -260,7 +258,7 @@ class Shell:
             return watch.hits.get("armed")
         # A command, or what it left behind, may have told the terminal to make something else of a newline. Whatever
         # came of the lines, they are typed again when the shell is idle.
-        await self._mend_from_outside(self._control)
+        await self.mend_from_outside()
         nonce = framing.new_nonce()
         watch.add("idle", nonce)
         self.console.write(DISARM + f"q_h {nonce}\n".encode())
@@ -268,7 +266,11 @@ class Shell:
             await watch.reached("idle", "died")
         return None
 
-    async def _mend_from_outside(self, control: Shell) -> None:
+    async def mend_from_outside(self) -> None:
+        """Let the guest's other console set this one's modes right, if there is another one and it can."""
+        control = self._control
+        if control is None:
+            return
         with trio.move_on_after(self.reply_s), suppress(ConsoleError):
             async with control.lock:
                 await control.ready()
@@ -339,7 +341,7 @@ class Shell:
             with trio.move_on_after(self.reply_s / 10):
                 return (await watch.reached("answer")).words
             # See _armed; nothing that is asked does harm when it is asked twice.
-            await self._mend_from_outside(self._control)
+            await self.mend_from_outside()
             self.console.write(DISARM + typed)
         with trio.move_on_after(self.reply_s):
             return (await watch.reached("answer")).words
@@ -367,6 +369,16 @@ class Shell:
             what = f"died (status {' '.join(watch.hits['died'].words)}) before it had ended"
         self.lose()
         raise ConsoleError(f"the shell of {self.node} {what} handing on what a Daemon wrote", node=self.node)
+
+    async def is_there(self, watch: Watch) -> bool:
+        """Whether the shell, or the sentinel beside its command, answers on the terminal, or the command has ended."""
+        nonce = framing.new_nonce()
+        watch.hits.pop("alive", None)
+        watch.add("alive", nonce)
+        self.console.write(f"q_h {nonce}\n".encode())
+        with trio.move_on_after(self.reply_s / 10):
+            await watch.reached("alive", "end", "died")
+        return bool(watch.hits.keys() & {"alive", "end"})
 
     async def lives(self) -> bool:
         """Whether the guest's other console says that this shell is there still, and goes on saying so for a moment."""

@@ -6,20 +6,35 @@ import os
 import sysconfig
 from pathlib import Path
 
+from qemunet.errors import MissingRequirement
+
 NAME = "libqemunet-native.so"
 WIFI_NAME = "libqemunet-wifi.so"
 """Beside it: what only a Wi-Fi, or nodes that move, need."""
+FLOW_NAME = "udp-flow"
 
 
 def library_candidates() -> tuple[Path, ...]:
-    """Where it may be, best first: named by QEMUNET_NATIVE_LIBRARY, beside this file, in site-packages.
-
-    An editable installation leaves the sources where they are and puts what was built into site-packages.
-    """
+    """Where it may be, best first: named by QEMUNET_NATIVE_LIBRARY, beside this file, in site-packages."""
     named = os.environ.get("QEMUNET_NATIVE_LIBRARY")
-    if named:
-        return (Path(named),)
-    return (Path(__file__).parent / NAME, Path(sysconfig.get_path("platlib")) / "qemunet" / "native" / NAME)
+    return (Path(named),) if named else tuple(directory / NAME for directory in _directories())
+
+
+def _directories() -> tuple[Path, ...]:
+    """An editable installation leaves the sources where they are and puts what was built into site-packages."""
+    return Path(__file__).parent, Path(sysconfig.get_path("platlib")) / "qemunet" / "native"
+
+
+def udp_flow() -> Path:
+    """The program ``udp-flow``: a static executable of this machine's architecture that sends or receives datagrams.
+
+    Raises:
+        MissingRequirement: it was not built.
+    """
+    for directory in _directories():
+        if (directory / FLOW_NAME).is_file():
+            return directory / FLOW_NAME
+    raise MissingRequirement(f"{FLOW_NAME} is not built", hint="make setup builds it")
 
 
 def library() -> Path | None:

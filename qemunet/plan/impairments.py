@@ -9,7 +9,7 @@ from qemunet.plan.delays import delay_parts, mean_ns
 from qemunet.plan.model import Impairments
 from qemunet.topology import keys
 from qemunet.topology.delays import parse_delay
-from qemunet.units import parse_rate_bps, parse_share, parse_time_ns
+from qemunet.units import parse_share, parse_time_ns
 
 
 def impairments_of(
@@ -36,7 +36,7 @@ def impairments_of(
                 loss=keys.one_share(attributes.get("loss", "0")),
             ),
         )
-    rates = keys.directions(attributes["rate"], parse_rate_bps) if "rate" in attributes else (None, None)
+    rates = keys.directions(attributes["rate"], keys.link_rate) if "rate" in attributes else (None, None)
     delays = keys.directions(attributes.get("delay", "0"), parse_delay)
     jitters = keys.directions(attributes.get("jitter", "0"), parse_time_ns)
     losses = keys.directions(attributes.get("loss", "0"), parse_share)

@@ -22,6 +22,7 @@ from qemunet.plan.model import (
     SimulationPlan,
     StackInterfacePlan,
     TapPlan,
+    TimingPlan,
     VethPlan,
 )
 from qemunet.plan.ns3 import link_attributes, mobility_plans, modules_of, mtu_text, ns3_defaults, wifi_plan
@@ -44,6 +45,7 @@ from qemunet.topology.model import End, Link, Node, Topology
 from qemunet.topology.placement import placement_problems, placement_warnings, records, unused_keys
 from qemunet.topology.problems import Problems
 from qemunet.topology.registry import LINK_TYPES, keys_of
+from qemunet.units import parse_time_ns
 
 DEFAULT_DISK = "64MiB"
 MOST_CONTAINER_INTERFACES = 240
@@ -137,11 +139,21 @@ def make_plan(topology: Topology, *, seed: int, source_directory: Path | None) -
             mobility=(mobility := mobility_plans(topology)),
             defaults=(defaults := ns3_defaults(topology)),
             modules=modules_of(links, mobility, defaults),
+            timing=_timing(topology.options),
         ),
         host=HostPlan(bridges=tuple(dict.fromkeys(tap.bridge for tap in taps)), taps=tuple(taps), veths=tuple(veths)),
         options=topology.options,
         warnings=(*topology.warnings, *warnings),
         notes=tuple(f"{place}: {message}" for place, message in unused_keys(topology)),
+    )
+
+
+def _timing(options: Mapping[str, str]) -> TimingPlan:
+    """How the simulation keeps time, by the topology's options."""
+    return TimingPlan(
+        deadline_ns=parse_time_ns(options["deadline"]) if "deadline" in options else TimingPlan().deadline_ns,
+        hard_limit_ns=keys.positive_time(options["hard_limit"]) if "hard_limit" in options else None,
+        busy_poll=options.get("busy_poll") == "yes",
     )
 
 

@@ -331,6 +331,21 @@ class StackPlan:
 
 
 @dataclass(frozen=True)
+class TimingPlan:
+    """How the simulation keeps time.
+
+    Attributes:
+        deadline_ns: Events later than this are counted.
+        hard_limit_ns: The run ends when an event is later than this; None: however late, it goes on.
+        busy_poll: Our simulator's loop hardly sleeps.
+    """
+
+    deadline_ns: int = 20_000_000
+    hard_limit_ns: int | None = None
+    busy_poll: bool = False
+
+
+@dataclass(frozen=True)
 class SimulationPlan:
     """What the ns-3 worker builds.
 
@@ -343,6 +358,7 @@ class SimulationPlan:
         mobility: Of the nodes that have a place in the simulation.
         defaults: ns-3 defaults (``ns3::TYPE::ATTRIBUTE``), set before anything is built.
         modules: Modules of ns-3 that defaults and models need beyond those of every run.
+        timing: How it keeps time.
     """
 
     simulator: str
@@ -353,6 +369,7 @@ class SimulationPlan:
     mobility: tuple[MobilityPlan, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+    timing: TimingPlan = TimingPlan()
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from qemunet.drawing import draw_topology
-from qemunet.drawing.charts import draw_lag
 from qemunet.errors import InputError
+from qemunet.report.fidelity import fidelity_tables, lag_figure
 from qemunet.report.figures import for_paper, inline
 from qemunet.report.page import host_rows, look_of, render, short, size, span, whole
 from qemunet.report.run_data import RunData, repeat_command
@@ -30,7 +30,7 @@ def run_page(data: RunData) -> tuple[str, dict[str, str]]:
     record = data.record
     heading = f"{record.get('experiment')} #{record.get('number')}"
     network, network_words = _network(data, figures)
-    lag_chart, lag_words = _lag_chart(data, figures)
+    lag_chart, lag_words = lag_figure(data, figures)
     timeline = draw_timeline(data.timeline) if data.timeline.commands else ""
     if timeline:
         figures["timeline.svg"] = standalone(timeline)
@@ -50,7 +50,7 @@ def run_page(data: RunData) -> tuple[str, dict[str, str]]:
         "tasks": [_task_row(task) for task in data.timeline.tasks[:_MOST_ROWS]],
         "groups": _groups(data),
         "outputs_left_out": data.outputs_left_out,
-        "fidelity": _fidelity(record.get("fidelity")),
+        "fidelity": fidelity_tables(record.get("fidelity")),
         "lag_chart": lag_chart,
         "lag_words": lag_words,
         "links": list(_links(record.get("links") or {}))[:_MOST_ROWS],
@@ -238,58 +238,6 @@ def _times(command: Command) -> str:
         return "not begun"
     began = f"began {command.started_s:.3f} s"
     return began if command.ended_s is None else f"{began}, took {span(command.ended_s - command.started_s)}"
-
-
-def _fidelity(fidelity: object) -> dict[str, Any] | None:
-    if not isinstance(fidelity, Mapping):
-        return None
-    lag, doors, limits = (fidelity.get(name) or {} for name in ("lag_ns", "doors", "limits"))
-    skew = fidelity.get("start_skew_ns") or {}
-    frames, dropped = doors.get("frames", 0), doors.get("dropped", 0)
-    share = dropped / frames if frames else 0.0
-    rows = [
-        ("Lag, 99 % of events", lag.get("p99"), limits.get("lag_p99_ns"), _ms),
-        ("Lag, every event", lag.get("max"), limits.get("lag_max_ns"), _ms),
-        ("Frames dropped at doors", share, limits.get("door_drops"), lambda value: f"{100 * value:.3g} %"),
-        ("Start skew of a Task", skew.get("max"), limits.get("start_skew_ns"), _ms),
-    ]
-    quantiles = [("50 %", "p50"), ("99 %", "p99"), ("99.9 %", "p999"), ("all", "max")]
-    return {
-        "summary": f"{str(fidelity.get('summary', '')).capitalize()}.",
-        "limits": [
-            {"name": name, "measured": write(value), "limit": write(limit), "held": value <= limit}
-            for name, value, limit, write in rows
-            if value is not None and limit is not None
-        ],
-        "lag": [
-            *((share, _ms(lag[name])) for share, name in quantiles if isinstance(lag.get(name), int)),
-            ("events", whole(lag.get("events"))),
-        ],
-    }
-
-
-def _ms(value_ns: float) -> str:
-    return f"{value_ns / 1e6:.3g} ms"
-
-
-def _lag_chart(data: RunData, figures: dict[str, str]) -> tuple[str, str]:
-    lag = data.lag
-    interval_ns, events = lag.get("interval_ns"), lag.get("events")
-    if not isinstance(interval_ns, int) or not isinstance(events, list) or not events:
-        return "", "Lag over time is not known: lag.json is written when the simulation ends."
-    limits = (data.record.get("fidelity") or {}).get("limits") or {}
-    named = {"p99": limits.get("lag_p99_ns"), "max": limits.get("lag_max_ns")}
-    known = {name: value / 1e6 for name, value in named.items() if isinstance(value, int)}
-    svg = draw_lag(interval_ns / 1e9, _in_ms(lag["p99_ns"], events), _in_ms(lag["max_ns"], events), known)
-    figures["lag.svg"] = for_paper(svg)
-    words = (
-        f"How late the simulator's events ran, in intervals of {span(interval_ns / 1e9)}: the latest, and 99 % of them."
-    )
-    return inline(svg, name="lag", title="Lag of the simulator over time", about=words), words
-
-
-def _in_ms(values: Sequence[int], events: Sequence[int]) -> list[float | None]:
-    return [value / 1e6 if count else None for value, count in zip(values, events, strict=True)]
 
 
 def _links(links: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from qemunet.plan.model import (
     SimulationPlan,
     StackInterfacePlan,
     StackPlan,
+    TimingPlan,
     WifiPlan,
 )
 from qemunet.simulation.messages import pack_delay, pack_impairments
@@ -69,6 +70,7 @@ def plan_from_json(data: Mapping[str, Any]) -> SimulationPlan:
         mobility=tuple(_mobility_from_json(each) for each in data["mobility"]),
         defaults=data["defaults"],
         modules=tuple(data["modules"]),
+        timing=TimingPlan(**data["timing"]),
     )
 
 
@@ -106,6 +108,8 @@ def build(library: ctypes.PyDLL, plan: SimulationPlan, *, extended: bool, pcap: 
     checksums = extended or bool(plan.stacks)
     # ns-3 refuses seed 0 and takes 32 bits.
     library.qemunet_open(plan.simulator.encode(), plan.seed % (2**32 - 1) + 1, int(checksums))
+    timing = plan.timing
+    library.qemunet_set_timing(timing.deadline_ns, timing.hard_limit_ns or 0, int(timing.busy_poll))
     nodes = {name: int(library.qemunet_add_node(name.encode())) for name in plan.nodes}
     devices: dict[str, tuple[int, int]] = {}
     delays = _Delays(library)

@@ -23,7 +23,7 @@ from qemunet.process import Process, Spawner
 from qemunet.simulation import failure, messages
 from qemunet.simulation.messages import Message, Type
 from qemunet.simulation.native import native_library, worker_environment
-from qemunet.simulation.report import Counters, LagTimeline, Pcap, Scheduling, SimulationReport
+from qemunet.simulation.report import Counters, LagTimeline, Load, Pcap, Scheduling, SimulationReport
 from qemunet.simulation.worker import CONFIG_FD, CONTROL_FD
 
 #: For the worker to end by itself once it was told to, or its control socket closed.
@@ -73,13 +73,15 @@ class Simulation:
     Every method raises SimulationError if the worker refuses or has ended; ExtendError if ``extend`` failed.
 
     Attributes:
-        failed: Set as soon as the worker has ended without having been told to; ``error`` then says why.
-        error: See ``failed``.
+        failed: Set as soon as the worker has ended without having been told to, or has run an event later than the hard
+            limit; ``failure`` then says why. After the latter it goes on, and can be stopped as usual.
+        error: Why the worker is gone, if it is.
     """
 
     def __init__(self, plan: SimulationPlan, control: trio.socket.SocketType, process: Process, log: Path) -> None:
         self.failed = trio.Event()
         self.error: QemunetError | None = None
+        self._late: SimulationError | None = None
         self._plan = plan
         self._control = control
         self._process = process
@@ -92,6 +94,11 @@ class Simulation:
         self._sending = trio.Lock()
         self._defining = trio.Lock()
         self._delays: dict[tuple[DelayPart, ...], int] = {(): 0}
+
+    @property
+    def failure(self) -> QemunetError | None:
+        """See ``failed``."""
+        return self.error or self._late
 
     async def attach_door(self, number: int, fd: int) -> None:
         """Give the worker the far end of a guest's socket, or a tap; our ``fd`` stays ours to close.
@@ -217,6 +224,8 @@ class Simulation:
             max_rss_mib=said["max_rss_mib"],
             metrics=said["metrics"],
             lag=LagTimeline(**said["lag"]),
+            missed=said["missed"],
+            load=Load(**said["load"]),
             pcaps={name: Pcap(*counts) for name, counts in said["pcaps"].items()},
         )
         if said["failure"] is not None:
@@ -306,6 +315,9 @@ class Simulation:
             self._ready.set()
         elif message.type is Type.FAILED:
             self.error = failure.from_worker(json.loads(message.body))
+        elif message.type is Type.EXCEEDED:
+            self._late = failure.from_lateness(*messages.unpack_exceeded(message.body))
+            self.failed.set()
         elif (request := self._requests.get(message.id)) is not None:
             request.replies.append(message)
             last_piece = message.type is Type.REPORT and not message.body

@@ -41,6 +41,15 @@ def from_worker(failure: Mapping[str, str], report: SimulationReport | None = No
     return SimulationError(f"the simulation could not be built: {failure['message']}", hint="see ns3.log")
 
 
+def from_lateness(lag_ns: int, at_ns: int, limit_ns: int) -> SimulationError:
+    """The error for an event that ran later than the hard limit."""
+    return SimulationError(
+        f"an event of the simulation ran {lag_ns / 1e6:.3g} ms late at simulation time {at_ns / 1e9:.3f} s,"
+        f" over the hard limit of {limit_ns / 1e6:.3g} ms",
+        hint="the computer could not keep real time: run less on it or in the network, or change option hard_limit",
+    )
+
+
 def from_death(returncode: int | None, log: Path) -> SimulationError:
     """The error for a worker that ended by itself: how, and what ns-3 said last."""
     if returncode is None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from qemunet.plan.model import DelayPart, Impairments
 
-VERSION = 3
+VERSION = 4
 MAX_BYTES = 32768
 
 
@@ -42,6 +42,7 @@ class Type(enum.IntEnum):
     CHANGED = 74
     DEFINED = 75
     ARRIVED = 76
+    EXCEEDED = 80
 
 
 class Change(enum.IntFlag):
@@ -66,11 +67,12 @@ _STARTED = struct.Struct("<q")
 _FIRED = struct.Struct("<qII")
 _FIRED_CONSOLE = struct.Struct("<Iiq")
 _ARRIVED_CONSOLE = struct.Struct("<Iq")
-_LAG = struct.Struct("<7Q")
+_LAG = struct.Struct("<8Q")
 _PAGE = struct.Struct("<I")
 _DOOR = struct.Struct("<II7Q")
 _LINK = struct.Struct("<II12Q")
 _CHANGED = struct.Struct("<q")
+_EXCEEDED = struct.Struct("<3Q")
 _DEFINE_DELAY = struct.Struct("<III")
 _DELAY_PART = struct.Struct("<IIdddqq")
 _DELAY_KINDS = {"uniform": 0, "normal": 1, "lognormal": 2}
@@ -93,6 +95,7 @@ class Lag:
     Attributes:
         count: Events and heartbeats measured.
         events: Events that the simulator executed.
+        cpu_ns: CPU time of the simulator so far, all its threads.
     """
 
     count: int
@@ -102,6 +105,7 @@ class Lag:
     max_ns: int
     max_at_ns: int
     events: int
+    cpu_ns: int
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,12 @@ def unpack_changed(body: bytes) -> int:
     """Body of CHANGED: simulation time in ns."""
     (at_ns,) = _CHANGED.unpack(body)
     return int(at_ns)
+
+
+def unpack_exceeded(body: bytes) -> tuple[int, int, int]:
+    """Body of EXCEEDED: how late an event ran, simulation time at which it was due, the hard limit, all in ns."""
+    lag_ns, at_ns, limit_ns = _EXCEEDED.unpack(body)
+    return int(lag_ns), int(at_ns), int(limit_ns)
 
 
 def unpack_number(body: bytes) -> int:

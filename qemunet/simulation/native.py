@@ -73,6 +73,19 @@ def native_library() -> Path:
     return found
 
 
+#: The fields of the struct Load of the native part, uint64_t each: what a simulation cost.
+LOAD_FIELDS = (
+    "wall_ns",
+    "thread_ns",
+    "process_ns",
+    "busiest_cpu_ns",
+    "busiest_wall_ns",
+    "busiest_at_ns",
+    "most_drops",
+    "most_drops_at_ns",
+)
+
+
 def load() -> ctypes.PyDLL:
     """Load the library and declare its functions.
 
@@ -81,7 +94,7 @@ def load() -> ctypes.PyDLL:
     for module in MODULES:
         ctypes.CDLL(str(module_library(module)), mode=ctypes.RTLD_GLOBAL)
     library = ctypes.PyDLL(str(native_library()), mode=ctypes.RTLD_GLOBAL)
-    text, u16, u32, raw = ctypes.c_char_p, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_char_p
+    text, u16, u32, u64, raw = ctypes.c_char_p, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_char_p
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "qemunet_open": (None, [text, u32, ctypes.c_int]),
         "qemunet_add_node": (u32, [text]),
@@ -110,7 +123,10 @@ def load() -> ctypes.PyDLL:
         "qemunet_set_default": (text, [text, text, text]),
         "qemunet_use_fifo": (ctypes.c_int, [ctypes.c_int]),
         "qemunet_was_demoted": (ctypes.c_int, []),
+        "qemunet_set_timing": (None, [u64, u64, ctypes.c_int]),
         "qemunet_run": (ctypes.c_int64, [ctypes.c_int]),
+        "qemunet_missed": (u64, []),
+        "qemunet_load": (ctypes.POINTER(u64), []),
         "qemunet_lag_interval_ns": (ctypes.c_uint64, []),
         "qemunet_lag": (u32, [ctypes.POINTER(ctypes.c_uint64 * 3)]),
         "qemunet_close": (None, []),

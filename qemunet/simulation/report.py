@@ -70,6 +70,29 @@ class LagTimeline:
 
 
 @dataclass(frozen=True)
+class Load:
+    """What the simulation cost from time 0 to its end, and its worst seconds.
+
+    Attributes:
+        wall_ns: How long it ran.
+        thread_ns: CPU time of the simulation's thread.
+        process_ns: CPU time of all threads of the worker, those of TapBridges among them.
+        busiest_cpu_ns, busiest_wall_ns, busiest_at_ns: CPU time of the thread in the second in which it had most to do,
+            how long that was, and the simulation time at which it began; 0 in a run of less than half a second.
+        most_drops, most_drops_at_ns: Frames dropped at the doors in the worst second, and when that began.
+    """
+
+    wall_ns: int
+    thread_ns: int
+    process_ns: int
+    busiest_cpu_ns: int
+    busiest_wall_ns: int
+    busiest_at_ns: int
+    most_drops: int
+    most_drops_at_ns: int
+
+
+@dataclass(frozen=True)
 class SimulationReport:
     """The end of a run.
 
@@ -80,6 +103,8 @@ class SimulationReport:
         max_rss_mib: The most memory it held.
         metrics: What the experiment's ``extend`` returned.
         lag: How late events ran in the course of the run.
+        missed: Events later than the plan's deadline.
+        load: What it cost.
         pcaps: By name of the file.
     """
 
@@ -90,4 +115,6 @@ class SimulationReport:
     max_rss_mib: float
     metrics: Mapping[str, Any]
     lag: LagTimeline
+    missed: int
+    load: Load
     pcaps: Mapping[str, Pcap] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from typing import Any
 
 from qemunet.simulation.builder import build, plan_from_json
 from qemunet.simulation.messages import MAX_BYTES, Type, pack
-from qemunet.simulation.native import load
+from qemunet.simulation.native import LOAD_FIELDS, load
 
 CONTROL_FD = 3
 CONFIG_FD = 4
@@ -75,6 +75,8 @@ def main() -> int:
         "metrics": {},
         "failure": None,
         "lag": _lag(library),
+        "missed": int(library.qemunet_missed()),
+        "load": _load(library),
     }
     if extension is not None:
         try:
@@ -99,6 +101,12 @@ def _lag(library: ctypes.PyDLL) -> dict[str, Any]:
         "p99_ns": [int(intervals[number][1]) for number in range(count)],
         "max_ns": [int(intervals[number][2]) for number in range(count)],
     }
+
+
+def _load(library: ctypes.PyDLL) -> dict[str, int]:
+    """What the simulation cost."""
+    values = library.qemunet_load()
+    return {name: int(values[index]) for index, name in enumerate(LOAD_FIELDS)}
 
 
 def _use_fifo(library: ctypes.PyDLL) -> dict[str, Any]:

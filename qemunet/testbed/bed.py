@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from os import PathLike
@@ -23,7 +23,7 @@ from qemunet.plan.model import InterfacePlan
 from qemunet.progress import Progress
 from qemunet.results.fidelity import Measured
 from qemunet.results.record import RunDirectory
-from qemunet.simulation.report import SimulationReport
+from qemunet.simulation.report import Counters, SimulationReport
 from qemunet.tasks.barrier import TaskOutcome
 from qemunet.tasks.chain import run_chain
 from qemunet.tasks.engine import Engine
@@ -32,6 +32,7 @@ from qemunet.tasks.verbs import GuestVerbs
 from qemunet.testbed.clock import SimulationClock
 from qemunet.testbed.guests import BootedGuest
 from qemunet.testbed.links import Link, Links
+from qemunet.testbed.measuring import Measuring
 from qemunet.topology import Topology
 
 
@@ -175,6 +176,7 @@ class Testbed:
         directory: RunDirectory,
         progress: Progress,
         clock: SimulationClock,
+        measuring: Measuring,
     ) -> None:
         self.topology = topology
         self.parameters = parameters
@@ -187,10 +189,16 @@ class Testbed:
         self._record = directory
         self._progress = progress
         self._clock = clock
-        self._skews_ns: list[int] = []
+        self._counters: Callable[[], Counters] | None = None
+        self._measuring = measuring
         self._engine: Engine | None = None
         self._shells: Mapping[str, Shell] = {}
         self._lost: dict[str, trio.Event] = {}
+
+    def join(self, links: Links, counters: Callable[[], Counters]) -> None:
+        """Take the links, and what tells of the simulation."""
+        self.links = links
+        self._counters = counters
 
     def use(self, engine: Engine, shells: Mapping[str, Shell]) -> None:
         """Take the engine that runs its Tasks, and the shells it runs them on."""
@@ -212,6 +220,15 @@ class Testbed:
         """Simulation time, in seconds."""
         return self._clock.now_s()
 
+    @property
+    def simulator_cpu_s(self) -> float:
+        """CPU time that the simulator has used so far, in seconds: all its threads, from its start on.
+
+        Raises:
+            SimulationError: the simulator has ended before its time.
+        """
+        return 0.0 if self._counters is None else self._counters().lag.cpu_ns / 1e9
+
     def at_s(self, unix_time_s: float) -> float:
         """Simulation time of a wall-clock time stamp that was taken in a guest (a log, tcpdump), both in seconds."""
         return self._clock.at_s(unix_time_s)
@@ -223,20 +240,7 @@ class Testbed:
     @property
     def measured(self) -> Measured | None:
         """What the run measured of its timing, once it has ended."""
-        if self.report is None:
-            return None
-        lag = self.report.counters.lag
-        doors = self.report.counters.doors.values()
-        return Measured(
-            lag_p50_ns=lag.p50_ns,
-            lag_p99_ns=lag.p99_ns,
-            lag_p999_ns=lag.p999_ns,
-            lag_max_ns=lag.max_ns,
-            events=lag.events,
-            door_frames=sum(door.in_frames + door.in_malformed + door.out_frames + door.out_dropped for door in doors),
-            door_drops=sum(door.in_malformed + door.out_dropped for door in doors),
-            start_skews_ns=self._skews_ns,
-        )
+        return None if self.report is None else self._measuring.result(self.report)
 
     async def run(self, task: tasks.Task) -> tasks.Results:
         """Run a Task to its barrier; returns a CompletedCommand (a list of them for a list) for each of its nodes.
@@ -301,9 +305,7 @@ class Testbed:
         """Write what a Task or a verb did into events.jsonl, and each ended command into tasks.jsonl."""
         if event.kind == "lost" and event.node is not None:
             self._lost.setdefault(event.node, trio.Event()).set()
-        written_ns = event.details.get("written_ns")
-        if event.kind == "skew" and isinstance(written_ns, int):
-            self._skews_ns.append(written_ns)
+        self._measuring.observe(event)
         ended = event.completed
         values = {
             "task": event.task,

@@ -49,6 +49,7 @@ class BootedGuest:
         shells: Its shells; ``shell.number`` is its console's number at the simulator.
         console_fd: Where the simulator types.
         emulator: Its QEMU, by process id in the Run; 0 for a container.
+        first_process: A container's PID 1, as it is called here; None for a machine, or if that cannot be seen.
         taps: A container's interfaces, by number of the door.
         life: Whether it lives.
         clock: Its wall clock.
@@ -59,6 +60,7 @@ class BootedGuest:
     shells: GuestShells
     console_fd: int
     emulator: int
+    first_process: int | None
     taps: Mapping[int, int]
     life: Life
     clock: GuestClock
@@ -126,10 +128,12 @@ async def open_guest(
     """
     async with AsyncExitStack() as stack:
         taps: Mapping[int, int] = {}
+        first_process: int | None = None
         machine: Machine
         if plan.type == "container":
             machine = container = await stack.enter_async_context(open_container(plan, starter=starter))
             taps = container.taps
+            first_process = container.first_process
             if container.writing == "none":
                 warn(f"{plan.node}: this kernel refuses overlays, so only /tmp, /run and the like can be written")
         else:
@@ -186,7 +190,9 @@ async def open_guest(
             raise failure
         clock_offset = offsets[0] if offsets else None
         emulator = 0 if plan.type == "container" else machine.process.pid
-        yield BootedGuest(plan, shells, machine.consoles["shell"], emulator, taps, life, clock, clock_offset)
+        yield BootedGuest(
+            plan, shells, machine.consoles["shell"], emulator, first_process, taps, life, clock, clock_offset
+        )
 
 
 async def _configure(shell: Shell, what: str, script: str) -> None:

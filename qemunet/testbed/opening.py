@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from qemunet.errors import ExperimentError, GuestError, QemunetError
+from qemunet.errors import ExperimentError, GuestError, QemunetError, SimulationError
 from qemunet.experiment import Experiment
 from qemunet.guest.accel import AccelChoice, choose_accel
 from qemunet.guest.images import ImageFiles, image_files
@@ -35,6 +35,7 @@ from qemunet.testbed.clock import SimulationClock
 from qemunet.testbed.guests import BootedGuest, open_guest, patience_of
 from qemunet.testbed.lifetimes import Lifetimes, open_lifetimes
 from qemunet.testbed.links import Link, Links
+from qemunet.testbed.measuring import Measuring, queues_of
 from qemunet.topology import Topology
 from qemunet.units import parse_size_bytes
 
@@ -73,43 +74,57 @@ async def open_testbed(
         builder.clock = clock
         directory.update(time_0_unix_s=clock.unix_time_s(0.0))
         directory.event("time-0", simulation_s=0.0, host_ns=origin_ns, unix_s=clock.unix_time_s(0.0))
-        bed = Testbed(topology, parameters, seed, directory, progress, clock)
-        bed.links = _links_of(bed, simulation, directory)
+        firsts = {name: guest.first_process for name, guest in booted.items() if guest.first_process is not None}
+        measuring = Measuring(
+            clock, plan.guests, queues_of(plan.guests, firsts, builder.run_pid), plan.simulation.timing
+        )
+        bed = Testbed(topology, parameters, seed, directory, progress, clock, measuring)
+        _join_simulation(bed, simulation, directory)
         bed.guests = {name: Guest(guest, clock, bed.observe, progress) for name, guest in booted.items()}
         shells = {name: guest.shell for name, guest in booted.items()}
         engine = Engine(shells, clock, observe=bed.observe)
         bed.use(engine, shells)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch_simulation, simulation)
+            nursery.start_soon(measuring.watch)
             for guest in booted.values():
                 nursery.start_soon(_watch_guest, guest, bed, builder)
                 nursery.start_soon(guest.watch)
+            passed = False
             try:
                 yield bed
                 await _check_all_live(booted, bed, builder)
+                passed = True
             finally:
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_DEADLINE_S):
-                    await builder.end(bed, engine, simulation)
+                    await builder.end(bed, engine, simulation, measuring)
+                if passed and bed.report is None and simulation.error is None:
+                    raise SimulationError(
+                        f"the run could not be ended within {CLOSE_DEADLINE_S:g} s, so its timing is not known",
+                        hint="the simulation may have far more to do than a processor can; try a shorter run",
+                    )
 
 
-def _links_of(bed: Testbed, simulation: Simulation, directory: RunDirectory) -> Links:
-    """The links as the experiment sees them; their files are relative to the topology's."""
+def _join_simulation(bed: Testbed, simulation: Simulation, directory: RunDirectory) -> None:
+    """Give the experiment what it sees of the simulation: counters, and the links; their files are relative to the topology's."""
 
     def counters() -> Counters:
         return simulation.counters_now() if bed.report is None else bed.report.counters
 
     base = Path(bed.topology.name).absolute().parent
-    return Links(
-        {name: Link(link, simulation, counters, directory.event, base) for name, link in bed.topology.links.items()}
-    )
+    links = {name: Link(link, simulation, counters, directory.event, base) for name, link in bed.topology.links.items()}
+    bed.join(Links(links), counters)
 
 
 async def _watch_simulation(simulation: Simulation) -> None:
-    """End everything as soon as the simulator is gone: without it no frame passes and no clock runs."""
+    """End everything as soon as the simulator is gone: without it no frame passes and no clock runs.
+
+    So does an event that is later than the hard limit.
+    """
     await simulation.failed.wait()
-    if simulation.error is not None:
-        raise simulation.error
+    if simulation.failure is not None:
+        raise simulation.failure
 
 
 async def _watch_guest(guest: BootedGuest, bed: Testbed, builder: _Builder) -> None:
@@ -162,6 +177,7 @@ class _Builder:
         self.images: dict[tuple[str, str], ImageFiles] = {}
         self.accels: dict[tuple[str, str], AccelChoice] = {}
         self.clock: SimulationClock | None = None
+        self.run_pid = 0
         self._exited: set[str] = set()
         limit = plan.options.get("output_limit")
         self._output_limit_bytes = LIMIT_BYTES if limit is None else parse_size_bytes(limit)
@@ -199,6 +215,7 @@ class _Builder:
         """Start the Run's init, then the simulator and all guests side by side; returns when all are ready."""
         label = str(self.directory.path)
         init = await stack.enter_async_context(open_run_init(label=label, needs_network=self.plan.host))
+        self.run_pid = init.pid
         await init.build(self.plan.host)
         lifetimes = await stack.enter_async_context(open_lifetimes())
         booted: dict[str, BootedGuest] = {}
@@ -306,7 +323,7 @@ class _Builder:
             raise ExperimentError(f"{where} returned {type(wanted).__name__}; a command as text, or None, is wanted")
         return wanted
 
-    async def end(self, bed: Testbed, engine: Engine, simulation: Simulation) -> None:
+    async def end(self, bed: Testbed, engine: Engine, simulation: Simulation, measuring: Measuring) -> None:
         """Stop the Daemons and the simulator; a failure is recorded and what comes after it still happens."""
         self.event("ending")
         with self.progress.step("ending the run"):
@@ -314,7 +331,8 @@ class _Builder:
                 await engine.close()
             except QemunetError as error:
                 self.event("failure", what="stopping Daemons", message=error.message)
-            if simulation.failed.is_set():
+            measuring.end()
+            if simulation.error is not None:
                 return
             try:
                 bed.report = await simulation.stop()

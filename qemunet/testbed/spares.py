@@ -93,8 +93,11 @@ class SpareShells:
             ConsoleError, GuestExitedError: it cannot be had.
         """
         async with self._room:
-            shell = self._idle.pop() if self._idle else await self._start()
+            again = bool(self._idle)
+            shell = self._idle.pop() if again else await self._start()
             try:
+                if again:  # Whoever had it before may have left its terminal in any mode.
+                    await shell.mend_from_outside()
                 yield shell
             finally:
                 self._idle.append(shell)
@@ -131,6 +134,7 @@ class SpareShells:
         return spare, Shell(
             console,
             channel=spare.channel_device,
+            terminal=spare.tty,
             control=self._control,
             stray=self._stray,
             patience=self._patience,

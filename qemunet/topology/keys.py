@@ -14,12 +14,15 @@ from typing import TypeVar
 
 from qemunet.topology.delays import parse_delay
 from qemunet.topology.problems import PartError, did_you_mean, shown
-from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes
+from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
 
 _MIB = 1 << 20
+
+UNLIMITED = "unlimited"
+"""The rate of a link that takes no time to transmit, as one has for which no rate is written."""
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "riscv64")
 """Those whose machines are known, as in the names of QEMU's programs."""
@@ -72,9 +75,14 @@ def delay_ns(text: str) -> int:
     return delay
 
 
-def one_rate(text: str) -> int:
+def link_rate(text: str) -> int | None:
+    """A link's rate in bits per second; None is ``unlimited``."""
+    return None if text == UNLIMITED else parse_rate_bps(text)
+
+
+def one_rate(text: str) -> int | None:
     """A rate that is the same for all directions, as on a shared channel."""
-    return _undirected(text, parse_rate_bps)
+    return _undirected(text, link_rate)
 
 
 def one_delay(text: str) -> int:
@@ -116,6 +124,14 @@ def cpus(text: str) -> int:
 def seed(text: str) -> int:
     """A seed of random streams."""
     return _whole(text, 0, (1 << 32) - 1, "a seed is a whole number")
+
+
+def positive_time(text: str) -> int:
+    """A time in nanoseconds, longer than none."""
+    time_ns = parse_time_ns(text)
+    if time_ns <= 0:
+        raise ValueError("must be longer than 0, such as 50ms")
+    return time_ns
 
 
 def memory_mib(text: str) -> int:

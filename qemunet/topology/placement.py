@@ -9,7 +9,7 @@ from qemunet.topology.model import Link, Node, Topology
 from qemunet.topology.problems import Place
 from qemunet.topology.registry import LINK_TYPES, NODE_TYPES
 from qemunet.topology.wifi import wifi_problems, wifi_warnings
-from qemunet.units import format_time_ns, parse_rate_bps
+from qemunet.units import format_time_ns
 
 _ETHERNET_HEADER_BYTES = 14
 _USUAL_MTU = 1500
@@ -20,6 +20,7 @@ def placement_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     yield from _login_problems(topology)
     yield from wifi_problems(topology)
     yield from _pcap_problems(topology)
+    yield from _option_problems(topology)
     stock = topology.options.get("simulator") == "ns3"
     for link in topology.links.values():
         tapbridge, bridging = LINK_TYPES[link.type].tapbridge, LINK_TYPES[link.type].bridging
@@ -57,6 +58,13 @@ def _pcap_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
                 yield (link if "pcap" in link.attributes else node).place_of("pcap"), f"{what}; {remedy}"
 
 
+def _option_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
+    """Yield the options that do not go together."""
+    if topology.options.get("busy_poll") == "yes" and topology.options.get("simulator") == "ns3":
+        message = "busy_poll=yes is for our own simulator's loop; remove it, or use simulator=qemunet"
+        yield topology.option_places["busy_poll"], message
+
+
 def _login_problems(topology: Topology) -> Iterator[tuple[Place, str]]:
     """Yield what belongs to a login where there is none."""
     for node in topology.nodes.values():
@@ -87,11 +95,12 @@ def unused_keys(topology: Topology) -> Iterator[tuple[Place, str]]:
 def _busy_channel(link: Link) -> Iterator[tuple[Place, str]]:
     """Warn of a csma delay that leaves the channel idle: it stays busy while a frame propagates."""
     delay_ns = keys.one_delay(link.attributes.get("delay", "0"))
-    rate = link.attributes.get("rate")
+    rate = link.attributes.get("rate", keys.UNLIMITED)
+    rate_bps = keys.one_rate(rate)
     frame_bytes = keys.one_mtu(link.attributes.get("mtu", str(_USUAL_MTU))) + _ETHERNET_HEADER_BYTES
-    frame_ns = frame_bytes * 8 * 1_000_000_000 // parse_rate_bps(rate) if rate else 0
+    frame_ns = frame_bytes * 8 * 1_000_000_000 // rate_bps if rate_bps else 0
     if delay_ns > frame_ns:
-        took = f"the {frame_ns / 1e6:.4g}ms that a full frame takes at {rate}" if rate else "what a frame takes"
+        took = f"the {frame_ns / 1e6:.4g}ms that a full frame takes at {rate}" if rate_bps else "what a frame takes"
         yield (
             link.place_of("delay"),
             f"csma {link.name}: delay {format_time_ns(delay_ns)} is longer than {took}; ns-3's CSMA channel "

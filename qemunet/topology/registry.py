@@ -13,7 +13,7 @@ from typing import Literal
 from qemunet.topology import keys, places, wifi_keys
 from qemunet.topology.delays import parse_delay
 from qemunet.topology.plugins import AnyOf, Types
-from qemunet.units import parse_rate_bps, parse_share, parse_size_bytes, parse_time_ns
+from qemunet.units import parse_share, parse_size_bytes, parse_time_ns
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ _LINK_KEYS: Keys = {
 }
 
 _WIRE_KEYS: Keys = {
-    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
+    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(keys.link_rate)),
     "delay": Key("time or distribution, A/B", "Propagation delay; 0 where nothing is said.", keys.both(parse_delay)),
     "jitter": Key("time, A/B", "Half width of a uniform addition to the delay.", keys.both(parse_time_ns)),
     "loss": Key("share, A/B", "Frames lost.", keys.both(parse_share)),
@@ -211,7 +211,7 @@ _WIFI_KEYS: Keys = {
 }
 
 _P2P_KEYS: Keys = {
-    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(parse_rate_bps)),
+    "rate": Key("rate, A/B", "Unlimited where nothing is said.", keys.both(keys.link_rate)),
     "delay": Key("time", "Propagation delay; 0 where nothing is said.", keys.one_delay),
     "loss": Key("share, A/B", "Packets lost.", keys.both(parse_share)),
     "queue": Key("packets, A/B", "Packets that may wait; 1000 where nothing is said.", keys.both(keys.queue_frames)),
@@ -264,9 +264,17 @@ OPTIONS: Keys = {
     ),
     "lag_p99": Key("time", "99 % of the events may run so late.", parse_time_ns),
     "lag_max": Key("time", "No event may run later.", parse_time_ns),
+    "deadline": Key("time", "Events later than this are counted as deadline misses.", keys.positive_time),
+    "deadline_misses": Key("share", "Share of the events that may miss their deadline.", parse_share),
     "door_drops": Key("share", "Share of frames that the doors may drop.", parse_share),
     "output_limit": Key("size", "Output of one command that is kept.", parse_size_bytes),
     "start_skew": Key("time", "Commands of a Task may start so far apart.", parse_time_ns),
+    "simulator_cpu": Key("share", "Share of a processor that the simulator may use, of the whole run.", parse_share),
+    "host_saturation": Key("share", "Share of the run in which the computer may have no processor free.", parse_share),
+    "hard_limit": Key("time", "The run ends as soon as an event is later than this.", keys.positive_time),
+    "busy_poll": Key(
+        "yes or no", "The simulator hardly sleeps, and takes a processor of its own.", keys.one_of("yes", "no")
+    ),
     "ns3::X": Key("as ns-3 takes it", "Default of any ns-3 attribute, as ns3::TYPE::ATTRIBUTE.", keys.anything),
 }
 

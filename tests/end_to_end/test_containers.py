@@ -195,3 +195,22 @@ def test_kill_leaves_nothing(bench: Bench) -> None:
     process.communicate(timeout=60)
     bench.assert_nothing_left()
     wait_for(lambda: own.isdisjoint(namespaces()), lambda: "a namespace is left", deadline_s=20)
+
+
+def test_a_spare_terminal_that_was_left_deaf_is_mended_and_its_shell_kept(bench: Bench) -> None:
+    """It used to be looked for by time-outs, for most of a minute where guests were many, until it was given up."""
+    experiment = bench.file(
+        "deaf.py",
+        "async def experiment(bed):\n"
+        "    guest = bed.guests['a']\n"
+        "    shells = []\n"
+        "    for mode in ('inlcr', 'inlcr igncr', 'istrip', 'iuclc', 'echo icanon', '-isig', 'raw'):\n"
+        "        async with guest.open() as shell:\n"
+        "            shells.append((await shell.run('echo $PPID')).output)\n"
+        "            await shell.run(f'stty {mode} </dev/tty')\n"
+        "    async with guest.open() as shell:\n"
+        "        shells.append((await shell.run('echo $PPID')).output)\n"
+        "    return {'shells': len(set(shells)), 'opened': len(shells)}\n",
+    )
+    record = judged(bench, bench.file("one.txt", "node a container\n"), experiment)
+    assert record["metrics"] == {"shells": 1, "opened": 8}

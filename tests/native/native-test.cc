@@ -13,6 +13,7 @@
 #include "../../qemunet/native/helper/network.h"
 #include "check.h"
 #include "stream-test.h"
+#include "timing-test.h"
 #include "wire-test.h"
 
 #include "ns3/node-list.h"
@@ -363,6 +364,44 @@ TestForeignThreads()
     CHECK(executed == THREADS * EVENTS);
 }
 
+/** Events without delay, without end: frames pass and messages are answered all the same, and how
+ * late the events are is told when they are too late. */
+void
+TestStorm()
+{
+    auto network = MakePair(false, {});
+    Pair pair(SOCK_SEQPACKET);
+    std::thread controller([&] {
+        Controller self(pair.ours.Get());
+        self.Await(ControlType::READY);
+        Pair a(SOCK_DGRAM);
+        Pair b(SOCK_DGRAM);
+        self.Attach(ControlType::ATTACH_DOOR, 0, a.theirs.Get());
+        self.Attach(ControlType::ATTACH_DOOR, 1, b.theirs.Get());
+        self.Start();
+        std::function<void()> storm = [&storm] { Simulator::ScheduleNow(storm); };
+        Simulator::ScheduleWithContext(0, Time(0), storm);
+        std::vector<std::byte> told = self.Await(ControlType::EXCEEDED);
+        ExceededBody body;
+        CHECK(told.size() == sizeof(ControlHeader) + sizeof(body));
+        std::memcpy(&body, told.data() + sizeof(ControlHeader), sizeof(body));
+        CHECK(body.limitNs == 1'000'000 && body.lagNs > body.limitNs);
+        std::array<char, 100> frame{};
+        for (unsigned count = 0; count < 1000; ++count)
+        {
+            CHECK(::send(a.ours.Get(), frame.data(), frame.size(), 0) == 100);
+            CHECK(::recv(b.ours.Get(), frame.data(), frame.size(), 0) == 100);
+            self.Synchronize();
+        }
+        self.Send(ControlWriter(ControlType::STOP, 77).Take());
+        self.Await(ControlType::LAG);
+    });
+    ControlServer server(*network, pair.theirs.Get(), {1000, 1'000'000, false});
+    CHECK(server.Run() == 77U);
+    controller.join();
+    CHECK(server.GetLag().GetMissed() > 1000 && server.GetLoad().wallNs > 1'000'000);
+}
+
 /** Messages of random content, with and without descriptors: refused, and nothing is left open. */
 void
 TestRandomMessages(unsigned count)
@@ -597,6 +636,7 @@ main(int argc, char** argv)
     unsigned frames = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 100000;
     TestLagHistogram();
     TestLagTimeline();
+    TestTiming();
     TestWires();
     TestPcap();
     TestLengthStream(frames);
@@ -611,6 +651,7 @@ main(int argc, char** argv)
     TestRandomFrames(true, {}, frames);
     TestRandomPackets(frames);
     TestForeignThreads();
+    TestStorm();
     TestRandomMessages(frames / 5);
     TestFire();
     TestStockSimulator();

@@ -35,6 +35,7 @@ class Terminal:
     console: Console
     process: subprocess.Popen[bytes]
     device: int
+    channel: bool
 
     def kill(self) -> None:
         """Kill all on it, as the end of a guest does."""
@@ -131,7 +132,7 @@ async def open_terminal(
             name = shell._name
             await shell.synchronize()
             directory_in_guest = shell.directory
-            yield Terminal(shell, console, process, device)
+            yield Terminal(shell, console, process, device, channel)
     finally:
         if ours is not None:
             ours.close()

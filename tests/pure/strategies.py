@@ -89,6 +89,12 @@ OPTIONS = st.fixed_dictionaries(
         "routing": st.sampled_from(["none", "static"]),
         "lag_max": st.just("10ms"),
         "door_drops": st.just("0.5%"),
+        "deadline": st.sampled_from(["5ms", "100us"]),
+        "deadline_misses": st.just("1%"),
+        "simulator_cpu": st.just("0.9"),
+        "host_saturation": st.just("50%"),
+        "hard_limit": st.just("1s"),
+        "busy_poll": st.sampled_from(["yes", "no"]),
         "ns3::WifiRemoteStationManager::RtsCtsThreshold": st.just("100"),
     },
 )

@@ -52,7 +52,7 @@ class Notes:
 
     def links(self, directory: Path | None = None) -> Links:
         topology = parse_topology(TEXT)
-        counters = Counters(Lag(0, 0, 0, 0, 0, 0, 0), {}, {"n1-n2": (COUNTED, COUNTED), "l": (COUNTED,)})
+        counters = Counters(Lag(0, 0, 0, 0, 0, 0, 0, 0), {}, {"n1-n2": (COUNTED, COUNTED), "l": (COUNTED,)})
         return Links(
             {
                 name: Link(link, self, lambda: counters, self.tell, directory)  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def test_counters_by_direction_and_reason() -> None:
     assert (there.dropped, there.duplicated, there.reordered) == (13, 5, 6)
     (whole,) = links["l"].counters
     assert (whole.source, whole.target) == ("", "")
-    counters = Counters(Lag(0, 0, 0, 0, 0, 0, 0), {}, {"n1-n2": (COUNTED,) * 2})
+    counters = Counters(Lag(0, 0, 0, 0, 0, 0, 0, 0), {}, {"n1-n2": (COUNTED,) * 2})
     record = links_record(parse_topology(TEXT).links, counters)
     assert record["n1-n2"][1]["source"] == "n2:eth0"
     assert record["n1-n2"][1]["drops"]["down"] == 7

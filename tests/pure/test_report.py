@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemunet.cli.main import main
+from qemunet.drawing.charts import draw_lag
 from qemunet.errors import InputError
 from qemunet.report import write_report
 from qemunet.report.axes import axis_of, log_parameters
@@ -21,6 +22,8 @@ from qemunet.report.run_data import read_run_data, repeat_command
 from qemunet.report.text import Excerpt, clean, excerpt, file_excerpt, one_line
 from qemunet.report.timeline import Timeline, TimelineReader
 from qemunet.report.timeline_svg import MOST_LANES, draw_timeline
+from qemunet.results.fidelity import CpuUse, DoorDrops, Limits, Measured, judge
+from qemunet.results.load import Look, host_load
 from tests.batches_on_disk import Made, make_batch
 from tests.runs_on_disk import command, make_run
 
@@ -234,7 +237,7 @@ def test_the_command_to_repeat_a_run_is_quoted(tmp_path: Path) -> None:
 
 def test_the_lag_of_a_run_is_drawn(tmp_path: Path) -> None:
     limits = {"lag_p99_ns": 2_000_000, "lag_max_ns": 10**8, "door_drops": 0.001, "start_skew_ns": 5_000_000}
-    lag = {"p50": 200, "p99": 90_000, "p999": 95_000, "max": 3_000_000, "events": 1234567}
+    lag = {"p50": 200, "p99": 90_000, "p999": 95_000, "max": 3_000_000, "max_at_s": 0.04, "events": 1234567}
     fidelity = {"faithful": True, "summary": "faithful", "reasons": [], "lag_ns": lag, "limits": limits}
     run = make_run(tmp_path / "1", command(None, "a", 1, 0.0), fidelity=fidelity)
     timeline = {
@@ -250,7 +253,66 @@ def test_the_lag_of_a_run_is_drawn(tmp_path: Path) -> None:
     assert {path.name for path in written} == {"report.html", "timeline.svg", "lag.svg"}
     assert "p99 limit" in svg
     assert "<text" in svg
-    assert "in intervals of 16.8 ms" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "3 ms at 0.04 s" in svg  # the latest event
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "in intervals of 16.8 ms" in page
+    assert "The latest of all was 3 ms late, at 0.040 s." in page
+
+
+def test_the_spike_of_a_simulator_that_stood_still_is_drawn(tmp_path: Path) -> None:
+    quiet, spike = 50_000, 203_000_000
+    values = [quiet] * 40
+    values[25] = spike
+    ms = [value / 1e6 for value in values]
+    svg = draw_lag(0.1, ms, ms, {"p99": 2.0, "max": 100.0}, (2.53, spike / 1e6))
+    assert "203 ms at 2.53 s" in svg
+    # The line of the maxima is a path of steps; the spike is its highest point, above the line of the limit.
+    paths = [re.findall(r"[ML] ([0-9.]+) ([0-9.]+)", path) for path in re.findall(r'<path d="([^"]+)"', svg)]
+    steps = max(paths, key=len)
+    highest = min(float(y) for _, y in steps)
+    at = [float(x) for x, y in steps if float(y) == highest]
+    left, right = float(steps[0][0]), float(steps[-1][0])
+    assert [round((x - left) / (right - left) * 4.0, 1) for x in at] == [2.5, 2.6]
+    flat = [[float(y) for _, y in path] for path in paths if len(path) == 2 and path[0][1] == path[1][1]]
+    assert any(highest < ys[0] for ys in flat)
+
+
+def test_a_run_over_its_limits_shows_where(tmp_path: Path) -> None:
+    host = host_load(
+        [Look(float(at_s), (at_s * 100,) * 2, (at_s * 2,) * 2, (at_s, 0), at_s * 700_000, 0, 2.5) for at_s in range(4)]
+    )
+    drops = [DoorDrops("b:<eth0>", "out", "queue", 70), DoorDrops("a:eth0", "in", "kernel", 12)]
+    measured = Measured(
+        lag_p50_ns=1,
+        lag_p99_ns=1,
+        lag_p999_ns=1,
+        lag_max_ns=203_000_000,
+        events=500,
+        door_frames=1000,
+        door_drops=82,
+        start_skews_ns=[],
+        lag_max_at_s=1.25,
+        door_drops_at_s=2.0,
+        drops=drops,
+        deadline_ns=20_000_000,
+        missed=1,
+        looks=500,
+        cpu=CpuUse(3.0, 1.5, 1.6, 0.75, 1.0),
+        host=host,
+    )
+    run = make_run(tmp_path / "1", command(None, "a", 1, 0.0), status="unfaithful", fidelity=judge(measured, Limits()))
+    write_report(run, tmp_path / "report.html")
+    outline(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for words in (
+        "no, at 1.250 s",
+        "no, at 2.000 s",
+        "b:&lt;eth0&gt;",
+        "Events later than 20 ms",
+        "3 of 3 s",
+        "1.5 of 3 s",
+    ):
+        assert words in page, words
 
 
 def test_what_is_neither_a_run_nor_a_batch(tmp_path: Path) -> None:

@@ -45,6 +45,37 @@ def on_shell(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Body],
     return run
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "torture: a warning",
+        "Password",
+        "words and text===",
+        "reboot: Restarting system\\r\\nqemunet-ready\\n\\nDebian GNU/Linux 12 to",
+        "root@torture:~# ",
+        "\\n\\n> > ",
+    ],
+)
+def test_what_a_command_writes_on_its_terminal_is_no_output(on_shell: Callable[[Body], None], printed: str) -> None:
+    """Nor does it matter that it looks like another shell's start, or does not end its line."""
+
+    async def body(terminal: Terminal) -> None:
+        if terminal.shell.encoding is None and not terminal.channel:
+            return  # There is nothing between the terminal and the output.
+        many = "i=0; while [ $i -lt 400 ]; do echo a line of output, number $i; i=$((i+1)); done"
+        lines = "".join(f"a line of output, number {index}\n" for index in range(400)).encode()
+        tty = f"printf '{printed}' >/dev/tty"
+        for text, due in (
+            (f"echo 1; {tty}; echo 2", b"1\n2\n"),
+            (f"{tty}; exit 3", b""),
+            (f"{many}; {tty}; {many}; {tty}", lines + lines),
+        ):
+            done = await terminal.run(text)
+            assert (done.output, done.exit_status) == (due, 3 if "exit" in text else 0)
+
+    on_shell(body)
+
+
 def test_output_and_status_are_exact(on_shell: Callable[[Body], None], tmp_path: Path) -> None:
     everything = bytes(range(256)) * 9
     (tmp_path / "bytes").write_bytes(everything)

@@ -3,9 +3,11 @@
  */
 #include "control-server.h"
 
+#include "ns3/boolean.h"
 #include "ns3/simulator.h"
 
 #include <cstring>
+#include <ctime>
 #include <span>
 #include <sys/epoll.h>
 #include <utility>
@@ -64,12 +66,23 @@ SendPages(ControlChannel& channel, ControlType type, uint32_t id, const std::vec
 
 } // namespace
 
-ControlServer::ControlServer(Network& network, int fd)
+ControlServer::ControlServer(Network& network, int fd, const TimingOptions& timing)
     : m_network(network),
       m_fd(fd),
       m_driver(network.IsOurs() ? MakeRealTimeDriver() : MakeStockDriver()),
-      m_channel(fd, [this](bool wanted) { m_driver->WantWrite(wanted); })
+      m_channel(fd, [this](bool wanted) { m_driver->WantWrite(wanted); }),
+      m_load([this] { return CountDrops(); })
 {
+    if (timing.busyPoll && network.IsOurs())
+    {
+        Simulator::GetImplementation()->SetAttribute("BusyPoll", BooleanValue(true));
+    }
+    uint64_t hard = timing.hardLimitNs;
+    m_driver->SetLagLimits({timing.deadlineNs, hard, [this, hard](uint64_t lagNs, uint64_t atNs) {
+                                m_channel.Send(ControlWriter(ControlType::EXCEEDED, 0)
+                                                   .Add(ExceededBody{lagNs, atNs, hard})
+                                                   .Take());
+                            }});
 }
 
 std::optional<uint32_t>
@@ -82,10 +95,16 @@ ControlServer::Run()
     return m_stopId;
 }
 
-const LagTimeline&
-ControlServer::GetLagTimeline() const
+const LagHistogram&
+ControlServer::GetLag() const
 {
-    return m_driver->GetLag().GetTimeline();
+    return m_driver->GetLag();
+}
+
+const Load&
+ControlServer::GetLoad() const
+{
+    return m_load.Get();
 }
 
 void
@@ -241,6 +260,7 @@ ControlServer::Start(uint32_t id)
     ControlWriter writer(ControlType::STARTED, id);
     writer.Add(StartedBody{m_driver->Begin()});
     m_channel.Send(writer.Take());
+    m_driver->Post(0, [this] { m_load.Begin(); });
 }
 
 void
@@ -410,6 +430,7 @@ void
 ControlServer::Stop(uint32_t id)
 {
     m_driver->Post(0, [this, id] {
+        m_load.End();
         SendCounters(id);
         m_stopId = id;
         // In here: with the stock simulator this is another thread, and nothing may follow the
@@ -431,10 +452,23 @@ ControlServer::SendArrivals(uint32_t id)
     m_channel.Send(writer.Take());
 }
 
+uint64_t
+ControlServer::CountDrops() const
+{
+    uint64_t drops = 0;
+    for (const auto& [number, door] : m_network.GetDoors())
+    {
+        drops += door->GetCounters().inMalformed + door->GetCounters().outDropped;
+    }
+    return drops;
+}
+
 void
 ControlServer::SendCounters(uint32_t id)
 {
     const LagHistogram& lag = m_driver->GetLag();
+    timespec cpu{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     ControlWriter writer(ControlType::LAG, id);
     writer.Add(LagBody{lag.GetCount(),
                        lag.GetQuantileNs(0.5),
@@ -442,7 +476,9 @@ ControlServer::SendCounters(uint32_t id)
                        lag.GetQuantileNs(0.999),
                        lag.GetMaxNs(),
                        lag.GetMaxAtNs(),
-                       Simulator::GetEventCount()});
+                       Simulator::GetEventCount(),
+                       static_cast<uint64_t>(cpu.tv_sec) * 1'000'000'000 +
+                           static_cast<uint64_t>(cpu.tv_nsec)});
     m_channel.Send(writer.Take());
 
     std::vector<DoorEntry> doors;

@@ -9,6 +9,7 @@
 #include "../model/answer-watch.h"
 #include "../model/console-firing.h"
 #include "../model/control-channel.h"
+#include "../model/load-watch.h"
 #include "../model/simulation-driver.h"
 
 #include <map>
@@ -20,6 +21,14 @@
 namespace ns3::qemunet
 {
 
+/** How the simulation keeps time, as the user wants it. */
+struct TimingOptions
+{
+    uint64_t deadlineNs{UINT64_MAX};  //!< Events later than this are counted.
+    uint64_t hardLimitNs{UINT64_MAX}; //!< The controller is told of the first one later than this.
+    bool busyPoll{false};             //!< Our simulator's loop hardly sleeps.
+};
+
 /** Runs the simulation of a Network as the controller says. */
 class ControlServer
 {
@@ -27,8 +36,9 @@ class ControlServer
     /**
      * @param network What to run; it stays the caller's.
      * @param fd The control socket; it stays the caller's.
+     * @param timing How it keeps time.
      */
-    ControlServer(Network& network, int fd);
+    ControlServer(Network& network, int fd, const TimingOptions& timing = {});
 
     /**
      * Run until the controller says stop, or is gone.
@@ -37,8 +47,11 @@ class ControlServer
      */
     std::optional<uint32_t> Run();
 
-    /** @returns How late events ran, in the course of simulation time. Call it after Run(). */
-    const LagTimeline& GetLagTimeline() const;
+    /** @returns How late events ran. Call it after Run(). */
+    const LagHistogram& GetLag() const;
+
+    /** @returns What the simulation cost. Call it after Run(). */
+    const Load& GetLoad() const;
 
   private:
     void Serve(uint32_t events);
@@ -50,6 +63,7 @@ class ControlServer
     void SetLink(const ControlMessage& message);
     void DefineDelay(const ControlMessage& message);
     void Stop(uint32_t id);
+    uint64_t CountDrops() const;
     void SendCounters(uint32_t id);
     void SendArrivals(uint32_t id);
     void Reply(ControlType type, uint32_t id);
@@ -62,6 +76,7 @@ class ControlServer
     std::map<uint32_t, std::shared_ptr<const Console>> m_consoles; //!< By number.
     std::map<uint32_t, std::shared_ptr<const UniqueFd>> m_answers; //!< By number of the console.
     AnswerWatch m_watch;                                           //!< Of m_answers.
+    LoadWatch m_load;                                              //!< What it costs.
     std::optional<uint32_t> m_stopId;                              //!< Of the request to stop.
     std::vector<DelayPart> m_delay;                                //!< A distribution on its way.
 };

@@ -22,14 +22,19 @@
 using ns3::qemunet::ControlServer;
 using ns3::qemunet::DelayPart;
 using ns3::qemunet::Impairments;
+using ns3::qemunet::LagHistogram;
 using ns3::qemunet::LagTimeline;
+using ns3::qemunet::Load;
 using ns3::qemunet::Network;
+using ns3::qemunet::TimingOptions;
 
 namespace
 {
 
 std::unique_ptr<Network> g_network; //!< The network of this process.
-LagTimeline g_lag;                  //!< How late events of its run ran.
+TimingOptions g_timing;             //!< How its run keeps time.
+LagHistogram g_lag;                 //!< How late events of its run ran.
+Load g_load;                        //!< What its run cost.
 
 /** @returns The network, which must have been opened. */
 Network&
@@ -195,13 +200,27 @@ qemunet_was_demoted()
     return ns3::qemunet::WasDemoted() ? 1 : 0;
 }
 
+/**
+ * Say how the run keeps time.
+ *
+ * @param deadlineNs Events later than this are counted.
+ * @param hardLimitNs The controller is told of the first event later than this; 0 is no limit.
+ * @param busyPoll Not 0 if the loop is never to sleep.
+ */
+QEMUNET_API void
+qemunet_set_timing(uint64_t deadlineNs, uint64_t hardLimitNs, int busyPoll)
+{
+    g_timing = {deadlineNs, hardLimitNs == 0 ? UINT64_MAX : hardLimitNs, busyPoll != 0};
+}
+
 /** @returns The id of the request to stop, or -1 if the controller is gone. */
 QEMUNET_API int64_t
 qemunet_run(int controlFd)
 {
-    ControlServer server(GetNetwork(), controlFd);
+    ControlServer server(GetNetwork(), controlFd, g_timing);
     auto id = server.Run();
-    g_lag = server.GetLagTimeline();
+    g_lag = server.GetLag();
+    g_load = server.GetLoad();
     return id ? static_cast<int64_t>(*id) : -1;
 }
 
@@ -209,7 +228,7 @@ qemunet_run(int controlFd)
 QEMUNET_API uint64_t
 qemunet_lag_interval_ns()
 {
-    return g_lag.GetIntervalNs();
+    return g_lag.GetTimeline().GetIntervalNs();
 }
 
 /**
@@ -221,7 +240,7 @@ QEMUNET_API uint32_t
 qemunet_lag(uint64_t (*intervals)[3])
 {
     uint32_t count = 0;
-    for (const LagTimeline::Interval& each : g_lag.GetIntervals())
+    for (const LagTimeline::Interval& each : g_lag.GetTimeline().GetIntervals())
     {
         intervals[count][0] = each.events;
         intervals[count][1] = each.p99Ns;
@@ -229,6 +248,20 @@ qemunet_lag(uint64_t (*intervals)[3])
         ++count;
     }
     return count;
+}
+
+/** @returns After qemunet_run(): events later than the deadline. */
+QEMUNET_API uint64_t
+qemunet_missed()
+{
+    return g_lag.GetMissed();
+}
+
+/** @returns After qemunet_run(): what the simulation cost. */
+QEMUNET_API const Load*
+qemunet_load()
+{
+    return &g_load;
 }
 
 QEMUNET_API void

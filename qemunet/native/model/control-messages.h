@@ -27,7 +27,7 @@ static_assert(std::endian::native == std::endian::little,
               "messages are written as they lie in memory");
 
 /** Changes with every change of a layout. */
-constexpr uint16_t CONTROL_VERSION = 3;
+constexpr uint16_t CONTROL_VERSION = 4;
 /** The longest message. */
 constexpr uint32_t CONTROL_MAX_BYTES = 32768;
 
@@ -51,12 +51,13 @@ enum class ControlType : uint16_t
     DOORS = 69,         //!< PageBody and DoorEntry[count].
     LINKS = 70,         //!< PageBody and LinkEntry[count].
     ERROR = 71,         //!< ErrorBody and text.
-    REPORT = 72,  //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after
-                  //!< the end.
-    CHANGED = 74, //!< ChangedBody.
-    DEFINED = 75, //!< NumberBody: the distribution's.
-    FAILED = 73,  //!< JSON, id 0: the network could not be built. Sent by Python.
-    ARRIVED = 76, //!< PageBody and ArrivedConsole[count].
+    REPORT = 72,   //!< A piece of the worker's JSON; an empty piece ends it. Sent by Python, after
+                   //!< the end.
+    CHANGED = 74,  //!< ChangedBody.
+    DEFINED = 75,  //!< NumberBody: the distribution's.
+    FAILED = 73,   //!< JSON, id 0: the network could not be built. Sent by Python.
+    ARRIVED = 76,  //!< PageBody and ArrivedConsole[count].
+    EXCEEDED = 80, //!< ExceededBody, id 0: an event ran later than the hard limit.
 };
 
 /** Why a request was refused. */
@@ -158,6 +159,14 @@ struct [[gnu::packed]] LagBody
     uint64_t maxNs;   //!< Largest.
     uint64_t maxAtNs; //!< Simulation time at which the largest was due.
     uint64_t events;  //!< Events the simulator executed.
+    uint64_t cpuNs;   //!< CPU time of the process, all its threads.
+};
+
+struct [[gnu::packed]] ExceededBody
+{
+    uint64_t lagNs;   //!< How late it ran.
+    uint64_t atNs;    //!< Simulation time at which it was due.
+    uint64_t limitNs; //!< The hard limit.
 };
 
 struct [[gnu::packed]] PageBody

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 namespace ns3::qemunet
 {
@@ -34,16 +35,28 @@ LagHistogram::UpperBound(unsigned index)
 }
 
 void
+LagHistogram::SetLimits(LagLimits limits)
+{
+    m_limits = std::move(limits);
+}
+
+void
 LagHistogram::Record(int64_t lagNs, uint64_t atNs)
 {
     uint64_t lag = lagNs < 0 ? 0 : static_cast<uint64_t>(lagNs);
     ++m_buckets[IndexOf(lag)];
     ++m_count;
+    m_missed += lag > m_limits.deadlineNs ? 1 : 0;
     m_timeline.Record(lag, atNs);
     if (lag > m_maxNs)
     {
         m_maxNs = lag;
         m_maxAtNs = atNs;
+        // Only a new maximum can be the first beyond the limit: other events need not be compared.
+        if (lag > m_limits.hardLimitNs && m_limits.exceeded)
+        {
+            std::exchange(m_limits.exceeded, nullptr)(lag, atNs);
+        }
     }
 }
 
@@ -79,6 +92,12 @@ uint64_t
 LagHistogram::GetCount() const
 {
     return m_count;
+}
+
+uint64_t
+LagHistogram::GetMissed() const
+{
+    return m_missed;
 }
 
 const LagTimeline&

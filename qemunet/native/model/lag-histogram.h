@@ -8,9 +8,20 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 
 namespace ns3::qemunet
 {
+
+/** How late an event may run. */
+struct LagLimits
+{
+    uint64_t deadlineNs{UINT64_MAX};  //!< Events later than this are counted.
+    uint64_t hardLimitNs{UINT64_MAX}; //!< None may be later than this.
+    /** Told of the first event that is later than the hard limit: by how much, and at which
+     * simulation time it was due. */
+    std::function<void(uint64_t lagNs, uint64_t atNs)> exceeded;
+};
 
 /**
  * How late events ran, in buckets of logarithmic width: 16 to each power of two, so that a quantile
@@ -19,6 +30,9 @@ namespace ns3::qemunet
 class LagHistogram
 {
   public:
+    /** @param limits To hold events to from now on. */
+    void SetLimits(LagLimits limits);
+
     /**
      * Record one event.
      *
@@ -41,6 +55,9 @@ class LagHistogram
 
     /** @returns Number of events recorded. */
     uint64_t GetCount() const;
+
+    /** @returns Number of events later than the deadline. */
+    uint64_t GetMissed() const;
 
     /** @returns The same in the course of simulation time. */
     const LagTimeline& GetTimeline() const;
@@ -67,6 +84,8 @@ class LagHistogram
     uint64_t m_count{0};                                         //!< Events.
     uint64_t m_maxNs{0};                                         //!< Largest lag.
     uint64_t m_maxAtNs{0};                                       //!< When it was.
+    uint64_t m_missed{0};                                        //!< Later than the deadline.
+    LagLimits m_limits;                                          //!< See SetLimits().
     LagTimeline m_timeline;                                      //!< By simulation time.
 };
 

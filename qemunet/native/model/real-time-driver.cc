@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <sys/epoll.h>
+#include <utility>
 
 namespace ns3::qemunet
 {
@@ -78,6 +79,11 @@ class RealTimeDriver
     void Stop() override
     {
         m_simulator->Stop();
+    }
+
+    void SetLagLimits(LagLimits limits) override
+    {
+        m_simulator->SetLagLimits(std::move(limits));
     }
 
     const LagHistogram& GetLag() const override

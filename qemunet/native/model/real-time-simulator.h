@@ -101,6 +101,9 @@ class RealTimeSimulator : public SimulatorImpl
     /** @returns Simulation time by the real clock in ns; 0 before Begin(). */
     uint64_t RealNow() const;
 
+    /** @param limits To hold events and the heartbeat to. */
+    void SetLagLimits(LagLimits limits);
+
     /** @returns How late events and the heartbeat ran since Begin(). */
     const LagHistogram& GetLag() const;
 
@@ -119,6 +122,7 @@ class RealTimeSimulator : public SimulatorImpl
     void DrainInbox();
     void WaitAndServe();
     int64_t PlanWaitNs();
+    int64_t PlanRestNs();
     void AdvanceToArrival();
     void FlushAll();
 
@@ -142,8 +146,9 @@ class RealTimeSimulator : public SimulatorImpl
     LagHistogram m_lag;      //!< How late events ran.
     Time m_heartbeat;        //!< Attribute.
     Time m_spin;             //!< Attribute.
+    bool m_busyPoll{false};  //!< Attribute.
     uint64_t m_nextBeat{0};  //!< When the heartbeat is due.
-    int64_t m_turnNs{0};     //!< When the last wait was planned.
+    int64_t m_turnNs{0};     //!< When the last wait was planned; polling: since when.
     int64_t m_spinLeftNs{0}; //!< For how long events may be polled for.
     bool m_sleeping{false};  //!< It waits for a time.
     bool m_polling{false};   //!< An event is polled for.

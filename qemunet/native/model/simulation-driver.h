@@ -66,6 +66,13 @@ class SimulationDriver
     /** Let Run() return. */
     virtual void Stop() = 0;
 
+    /**
+     * Hold events to limits: before Begin().
+     *
+     * @param limits What to call is called in the simulation's thread.
+     */
+    virtual void SetLagLimits(LagLimits limits) = 0;
+
     /** @returns How late events ran. Read it in the simulation's thread. */
     virtual const LagHistogram& GetLag() const = 0;
 };

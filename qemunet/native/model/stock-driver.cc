@@ -20,6 +20,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace ns3::qemunet
 {
@@ -29,6 +31,8 @@ namespace
 
 /** How often the stock simulator's lateness is sampled; it tells nothing of its own events. */
 constexpr int64_t PROBE_NS = 10'000'000;
+/** The most often that it is sampled. */
+constexpr int64_t LEAST_PROBE_NS = 500'000;
 
 /**
  * The stock simulator has no loop of ours, so the control socket gets a thread of its own. Time 0
@@ -51,7 +55,7 @@ class StockDriver : public SimulationDriver
         Watch(EPOLL_CTL_ADD, fd, EPOLLIN);
         Watch(EPOLL_CTL_ADD, m_wake.Get(), EPOLLIN);
         Simulator::Schedule(Time(0), &StockDriver::NoteOrigin, this);
-        Simulator::Schedule(NanoSeconds(PROBE_NS), &StockDriver::Probe, this);
+        Simulator::Schedule(NanoSeconds(m_probeNs), &StockDriver::Probe, this);
         prepared();
         std::thread server(&StockDriver::Serve, this, std::move(serve));
         {
@@ -100,21 +104,46 @@ class StockDriver : public SimulationDriver
             return;
         }
         int64_t wait = static_cast<int64_t>(atNs) - m_simulator->RealtimeNow().GetTimeStep();
+        if (wait > 0)
+        {
+            m_simulator->ScheduleRealtimeWithContext(Simulator::NO_CONTEXT,
+                                                     TimeStep(wait),
+                                                     MakeEvent(std::move(action)));
+            return;
+        }
+        {
+            std::lock_guard lock(m_mutex);
+            m_urgent.push_back(std::move(action));
+        }
         m_simulator->ScheduleRealtimeWithContext(Simulator::NO_CONTEXT,
-                                                 TimeStep(std::max<int64_t>(0, wait)),
-                                                 MakeEvent(std::move(action)));
+                                                 Time(0),
+                                                 MakeEvent(&StockDriver::RunUrgent, this));
     }
 
     void Stop() override
     {
         if (m_begun)
         {
+            if (std::this_thread::get_id() == m_thread)
+            {
+                Simulator::Stop();
+                return;
+            }
             Post(0, [] { Simulator::Stop(); });
             return;
         }
         std::lock_guard lock(m_mutex);
         m_stopped = true;
         m_changed.notify_all();
+    }
+
+    void SetLagLimits(LagLimits limits) override
+    {
+        // The probe stands for the events: where none may be late, it has to look more often.
+        m_probeNs = std::clamp<int64_t>(static_cast<int64_t>(limits.hardLimitNs / 10),
+                                        LEAST_PROBE_NS,
+                                        PROBE_NS);
+        m_lag.SetLimits(std::move(limits));
     }
 
     const LagHistogram& GetLag() const override
@@ -135,6 +164,7 @@ class StockDriver : public SimulationDriver
     void NoteOrigin()
     {
         std::lock_guard lock(m_mutex);
+        m_thread = std::this_thread::get_id();
         m_originNs = RealTimeSimulator::MonotonicNs() - m_simulator->RealtimeNow().GetTimeStep();
         m_begun = true;
         m_changed.notify_all();
@@ -144,7 +174,23 @@ class StockDriver : public SimulationDriver
     {
         int64_t due = Simulator::Now().GetTimeStep();
         m_lag.Record(m_simulator->RealtimeNow().GetTimeStep() - due, static_cast<uint64_t>(due));
-        Simulator::Schedule(NanoSeconds(PROBE_NS), &StockDriver::Probe, this);
+        RunUrgent();
+        Simulator::Schedule(NanoSeconds(m_probeNs), &StockDriver::Probe, this);
+    }
+
+    /** Do what is to be done at once. The event that is to do it comes late in a simulation that is
+     * late: a probe of long ago may come first. */
+    void RunUrgent()
+    {
+        std::vector<std::function<void()>> actions;
+        {
+            std::lock_guard lock(m_mutex);
+            actions.swap(m_urgent);
+        }
+        for (const std::function<void()>& action : actions)
+        {
+            action();
+        }
     }
 
     void Serve(std::function<void(uint32_t)> serve)
@@ -163,18 +209,21 @@ class StockDriver : public SimulationDriver
         }
     }
 
-    Ptr<RealtimeSimulatorImpl> m_simulator; //!< The simulator.
-    UniqueFd m_epoll;                       //!< Of the control thread.
-    UniqueFd m_wake;                        //!< Ends the control thread.
-    int m_fd{-1};                           //!< The control socket.
-    std::mutex m_mutex;                     //!< Guards the three below.
-    std::condition_variable m_changed;      //!< Says that they changed.
-    bool m_wanted{false};                   //!< Begin() was called.
-    bool m_stopped{false};                  //!< Stop() was called before Begin().
-    int64_t m_originNs{0};                  //!< CLOCK_MONOTONIC of time 0.
-    std::atomic<bool> m_begun{false};       //!< Time 0 has passed.
-    std::atomic<bool> m_ended{false};       //!< Run() is over.
-    LagHistogram m_lag;                     //!< Sampled by Probe().
+    Ptr<RealtimeSimulatorImpl> m_simulator;      //!< The simulator.
+    UniqueFd m_epoll;                            //!< Of the control thread.
+    UniqueFd m_wake;                             //!< Ends the control thread.
+    int m_fd{-1};                                //!< The control socket.
+    std::mutex m_mutex;                          //!< Guards the four below.
+    std::condition_variable m_changed;           //!< Says that they changed.
+    bool m_wanted{false};                        //!< Begin() was called.
+    bool m_stopped{false};                       //!< Stop() was called before Begin().
+    std::vector<std::function<void()>> m_urgent; //!< To be done at once.
+    int64_t m_originNs{0};                       //!< CLOCK_MONOTONIC of time 0.
+    std::thread::id m_thread;                    //!< The simulation's, from time 0.
+    std::atomic<bool> m_begun{false};            //!< Time 0 has passed.
+    std::atomic<bool> m_ended{false};            //!< Run() is over.
+    LagHistogram m_lag;                          //!< Sampled by Probe().
+    int64_t m_probeNs{PROBE_NS};                 //!< How often.
 };
 
 } // namespace
