@@ -8,21 +8,7 @@ simulator, its TapBridge, a host bridge and QEMU's tap. All ways take turns, so 
 alike. Frames are those that the second guest's interface has received; a processor time of a frame has everything in it
 that the processes do meanwhile, also what the kernel does in their system calls. ``softirq`` and ``ksoftirqd`` are of the whole
 computer; ``vcpu`` is not part of the cost.
-
-What helps, and what does not, measured on two cores under TCG, in us a frame (outside; load of others beside it):
-
-* A stream socket (``-netdev socket``) instead of datagrams: 25 instead of 34. QEMU reads one datagram a turn of its main loop,
-  and all that a stream holds; both wait for a full socket, and leave the guest's frames where they are.
-* ``-netdev stream`` is as good as ``socket``, and tells on QMP that it is connected, between two answers.
-* Fewer descriptors in QEMU's main loop (86, of which 64 belong to the 31 ports that a virtio-serial has if not told otherwise):
-  up to 2. No ``ioeventfd`` there at all brings nothing more that could be measured.
-* ``tx=timer`` of virtio-net: 16 instead of 24, for the guest's frames then leave together, 150 us later: too long. With
-  ``x-txtimer=50000`` (ns) it is 22.
-* ``ioeventfd=off``, queues of 1024, a larger socket buffer: nothing.
-* Links with a rate or a delay: a timer that runs out costs this computer's kernel some 35 us of processor time (a timed sleep
-  that ends, beside 2 to 12 of one that a frame ends), more than all else; sleeping instead of polling for the last 50 us makes it worse.
-* Without SCHED_FIFO for the simulator it is 25 % less, for frames then wait until the guest's threads let it run, up to
-  milliseconds: no.
+benchmarks/README.md has what helps, and what does not.
 """
 
 from __future__ import annotations
