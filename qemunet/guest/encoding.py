@@ -87,6 +87,7 @@ class Decoder:
         self._end = b"\n" + terminator + b"\n"
         self._text = b""
         self._broken: list[bytes] = []
+        self._parted = False  # An empty line stands behind something that was broken.
         self._tail = b""
         self.complete = False
         self.mixed = False
@@ -101,7 +102,13 @@ class Decoder:
                 return self._hand_on(self._encoding.decode(b"".join(lines)))
             except ValueError:
                 pass
-        return b"".join(self._hand_on(self._take(line)) for line in lines if line)
+        return b"".join(self._hand_on(self._take(line)) if line else self._part() for line in lines)
+
+    def _part(self) -> bytes:
+        """An empty line: no encoder writes one, and what stood before it is not the beginning of what follows."""
+        self._parted = self._parted or bool(self._broken)
+        self._broken.clear()
+        return b""
 
     def rest(self) -> bytes:
         """What is still held back, of an output that was cut."""
@@ -129,7 +136,7 @@ class Decoder:
                 if len(candidate) == encoding.length and decoded:
                     # What was printed may have taken a piece along that is not missed.
                     self.mixed = self.mixed or any(len(broken) > encoding.length for broken in self._broken)
-                    self._broken.clear()
+                    self._mended()
                     return decoded
             # The last line may have any length. What was printed when the terminal was idle stands before a line, not in one.
             pieces = {broken[:size] for broken in self._broken for size in range(min(len(broken), missing) + 1)}
@@ -137,17 +144,21 @@ class Decoder:
             found = [decoded for decoded in found if (self._tail + decoded).endswith(self._end)]
             if found:
                 self.mixed = self.mixed or len(found) > 1
-                self._broken.clear()
+                self._mended()
                 return found[0]
             # Encoded bytes without what was before them: the rest of a line whose beginning cannot be found.
-            self.mixed = self.mixed or bool(self._broken)
+            self.mixed = self.mixed or self._parted or bool(self._broken)
         # What a command prints on the terminal need not end a line: a whole line of the encoder follows on the same one.
         behind = line[-encoding.length :]
         if missing < 0 and encoding.line.fullmatch(behind) and (decoded := self._decoded(behind)):
-            self._broken.clear()
+            self._mended()
             return decoded
         self._broken = [*self._broken[-_MOST_BROKEN:], line]
         return b""
+
+    def _mended(self) -> None:
+        self._broken.clear()
+        self._parted = False
 
     def _decoded(self, line: bytes) -> bytes:
         try:

@@ -266,15 +266,17 @@ class Shell:
             await watch.reached("idle", "died")
         return None
 
-    async def mend_from_outside(self) -> None:
-        """Let the guest's other console set this one's modes right, if there is another one and it can."""
+    async def mend_from_outside(self) -> bool:
+        """Let the guest's other console set this one's modes right; whether there is another one and it could."""
         control = self._control
         if control is None:
-            return
+            return False
         with trio.move_on_after(self.reply_s), suppress(ConsoleError):
             async with control.lock:
                 await control.ready()
                 await control.ask(framing.mend_other(self._terminal))
+                return True
+        return False
 
     async def _taken(self, watch: Watch) -> None:
         """Wait until the terminal has taken what was typed; it may be as long as it likes while some is taken."""
@@ -321,8 +323,10 @@ class Shell:
         self.lose()
 
     async def _mend(self) -> None:
-        nonce = framing.new_nonce()
-        await self._answer({"answer": nonce}, framing.mend(nonce))
+        # From the terminal itself only where nobody else can: what is typed at a deaf one comes out as something else.
+        if not await self.mend_from_outside():
+            nonce = framing.new_nonce()
+            await self._answer(nonce, framing.mend(nonce))
         self._deaf = False
 
     async def ask(self, line: str) -> tuple[str, ...]:
@@ -332,19 +336,27 @@ class Shell:
             ConsoleError, GuestExitedError: it does not answer.
         """
         nonce = framing.new_nonce()
-        return await self._answer({"answer": nonce}, f"{line}\n".replace("{}", nonce).encode())
+        return await self._answer(nonce, f"{line}\n".replace("{}", nonce).encode())
 
-    async def _answer(self, marks: Mapping[str, str], typed: bytes) -> tuple[str, ...]:
-        watch = self.console.watch(marks)
-        self.console.write(typed)
-        if self._control is not None:
-            with trio.move_on_after(self.reply_s / 10):
-                return (await watch.reached("answer")).words
-            # See _armed; nothing that is asked does harm when it is asked twice.
-            await self.mend_from_outside()
-            self.console.write(DISARM + typed)
-        with trio.move_on_after(self.reply_s):
-            return (await watch.reached("answer")).words
+    async def _answer(self, nonce: str, typed: bytes) -> tuple[str, ...]:
+        """Type what is answered by ``nonce``; it does no harm if that is done twice."""
+        for _ in range(2):
+            watch = self.console.watch({"answer": nonce, "died": self._keeper.nonce})
+            self.console.write(typed)
+            if self._control is not None:
+                with trio.move_on_after(self.reply_s / 10):
+                    await watch.reached("answer", "died")
+                if not watch.hits:  # See _armed.
+                    await self.mend_from_outside()
+                    self.console.write(DISARM + typed)
+            with trio.move_on_after(self.reply_s):
+                await watch.reached("answer", "died")
+            if "answer" in watch.hits:
+                return watch.hits["answer"].words
+            if "died" not in watch.hits:
+                break
+            # It took a line for another one, and died of it; what it was to do a fresh one can.
+            await self.synchronize(self.reply_s)
         raise ConsoleError(f"the shell of {self.node} does not answer", node=self.node)
 
     async def collect(self, number: int) -> Watch:

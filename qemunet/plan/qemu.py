@@ -113,7 +113,9 @@ def _console_arguments(console: str) -> list[str]:
     if console == "serial":
         return ["-chardev", "socket,id=shell,fd=${fd:shell}", "-serial", "chardev:shell"]
     argv = ["-chardev", "socket,id=kernel,fd=${fd:kernel}", "-serial", "chardev:kernel"]
-    argv += ["-device", f"virtio-serial-pci,addr={_SERIAL_SLOT:#x}"]
+    # As many ports as there are: each has two descriptors that QEMU polls in every turn of its loop, for every frame.
+    ports = len(CONSOLES) + len(CHANNELS)
+    argv += ["-device", f"virtio-serial-pci,addr={_SERIAL_SLOT:#x},max_ports={ports}"]
     for name in CONSOLES:
         argv += ["-chardev", f"socket,id={name},fd=${{fd:{name}}}", "-device", f"virtconsole,chardev={name}"]
     # Behind the consoles, whose numbers come in order: a port's number is the one that its device is named by.
@@ -146,7 +148,9 @@ def _boot_arguments(attributes: Mapping[str, str], files: BootFiles, machine: Ma
 
 def _interface_arguments(number: int, count: int, interface: InterfacePlan, nic: str) -> list[str]:
     if interface.attach == "native":
-        backend = f"dgram,id=net{number},local.type=fd,local.str=${{fd:net{number}}}"
+        # Of a stream socket it reads all that has come at once, of datagrams (dgram as well) one a turn of its loop.
+        # "stream" is the same with more layers, and tells on QMP that it is connected.
+        backend = f"socket,id=net{number},fd=${{fd:net{number}}}"
     else:
         backend = f"tap,id=net{number},fd=${{fd:net{number}}}"
     if count <= _NIC_SLOTS:

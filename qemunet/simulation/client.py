@@ -101,7 +101,7 @@ class Simulation:
         return self.error or self._late
 
     async def attach_door(self, number: int, fd: int) -> None:
-        """Give the worker the far end of a guest's datagram socket; our ``fd`` stays ours to close.
+        """Give the worker the far end of a guest's socket, or a tap; our ``fd`` stays ours to close.
 
         A second one for the same door replaces the first: a guest that was started again.
         """

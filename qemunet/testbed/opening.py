@@ -281,7 +281,7 @@ class _Builder:
         try:
             for interface in guest.interfaces if machine else ():
                 if interface.host_tap is None:
-                    doors[interface.door], theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+                    doors[interface.door], theirs = socket.socketpair(socket.AF_UNIX)
                     nets.append(theirs.detach())
                 else:
                     nets.append(await init.open_tap(interface.host_tap))

@@ -214,3 +214,17 @@ def test_a_spare_terminal_that_was_left_deaf_is_mended_and_its_shell_kept(bench:
     )
     record = judged(bench, bench.file("one.txt", "node a container\n"), experiment)
     assert record["metrics"] == {"shells": 1, "opened": 8}
+
+
+def test_a_long_command_follows_one_that_left_the_terminal_deaf(bench: Bench) -> None:
+    """Its lines used to be read as one, of which the shell died, and no other one was looked for."""
+    experiment = bench.file(
+        "deaf.py",
+        "async def experiment(bed):\n"
+        "    guest = bed.guests['a']\n"
+        "    for mode in ('inlcr', 'inlcr igncr', 'istrip', 'iuclc', 'raw'):\n"
+        "        await guest.run(f'stty {mode} </dev/tty')\n"
+        "        text = ''.join(f'a line of some text {n}; ' for n in range(800))\n"
+        "        assert await guest.succeed(f\"printf %s '{text}'\") == text\n",
+    )
+    judged(bench, bench.file("one.txt", "node a container\n"), experiment)

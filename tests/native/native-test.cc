@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "controller.h"
+#include "stream-test.h"
 #include "timing-test.h"
 #include "wire-test.h"
 
@@ -574,6 +575,7 @@ main(int argc, char** argv)
     TestTiming();
     TestWires();
     TestPcap();
+    TestLengthStream(frames);
     Impairments bad;
     bad.rateBps = 1'000'000'000;
     bad.delayNs = 1'000'000;

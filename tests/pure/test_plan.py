@@ -54,7 +54,7 @@ def test_pair() -> None:
     assert option_values(server, "-cpu") == ["cortex-a57"]
     (append,) = option_values(server, "-append")
     assert append.startswith("console=ttyAMA0 net.ifnames=0 panic=-1")
-    assert option_values(server, "-netdev") == ["dgram,id=net0,local.type=fd,local.str=${fd:net0}"]
+    assert option_values(server, "-netdev") == ["socket,id=net0,fd=${fd:net0}"]
     assert server.interfaces[0].addresses == ("10.0.0.2/24",)
 
 

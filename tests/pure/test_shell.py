@@ -72,6 +72,10 @@ def test_what_a_command_writes_on_its_terminal_is_no_output(on_shell: Callable[[
         ):
             done = await terminal.run(text)
             assert (done.output, done.exit_status) == (due, 3 if "exit" in text else 0)
+        for size in range(0, 60, 3):
+            # Of every length modulo that of an encoded line: what was printed could be its missing beginning.
+            done = await terminal.run(f"echo {'x' * size}; {tty}; echo y")
+            assert done.output == b"x" * size + b"\ny\n"
 
     on_shell(body)
 

@@ -44,8 +44,7 @@ def filled(guest: GuestPlan, kernel: Path) -> tuple[list[str], dict[str, socket.
         if not name.startswith("fd:"):
             known = {"accel": "tcg", "cpu": guest.emulated_cpu, "kernel": str(kernel), "initrd": str(kernel)}
             return known[name]
-        kind = socket.SOCK_DGRAM if name.startswith("fd:net") else socket.SOCK_STREAM
-        ours[name], end = socket.socketpair(socket.AF_UNIX, kind)
+        ours[name], end = socket.socketpair(socket.AF_UNIX)
         theirs.append(end)
         return str(end.fileno())
 

@@ -30,7 +30,7 @@ def test_a_shell_on_a_guest(arch: str, tmp_path: Path) -> None:
 
     async def main() -> None:
         async with AsyncExitStack() as stack:
-            doors = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in plan.interfaces]
+            doors = [socket.socketpair(socket.AF_UNIX) for _ in plan.interfaces]
             for pair in doors:
                 stack.enter_context(pair[0])
                 stack.enter_context(pair[1])

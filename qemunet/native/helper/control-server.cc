@@ -216,9 +216,10 @@ ControlServer::AttachDoor(ControlMessage& message)
     }
     else if (!door->second->Attach(std::move(message.fds.front())))
     {
-        Refuse(id,
-               ControlError::VALUE,
-               "the descriptor for a door is neither a datagram socket nor a tap");
+        Refuse(
+            id,
+            ControlError::VALUE,
+            "the descriptor for a door is neither a datagram socket nor a tap nor a stream socket");
     }
     else
     {

@@ -118,21 +118,24 @@ FrameDoor::HandleReady(uint32_t events)
 void
 FrameDoor::Receive()
 {
-    FrameBatch& batch = GetBatch();
-    int count = m_stream->Read(batch);
-    if (count < 0)
+    do
     {
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNRESET)
+        FrameBatch& batch = GetBatch();
+        int count = m_stream->Read(batch);
+        if (count < 0)
         {
-            NS_LOG_WARN("door of node " << m_context << ": " << std::strerror(errno));
-            Detach();
+            if (errno != EAGAIN && errno != EINTR && errno != ECONNRESET)
+            {
+                NS_LOG_WARN("door of node " << m_context << ": " << std::strerror(errno));
+                Detach();
+            }
+            return;
         }
-        return;
-    }
-    for (int index = 0; index < count && m_open; ++index)
-    {
-        Accept(std::move(batch.frames[index]), batch.bytes[index]);
-    }
+        for (int index = 0; index < count && m_open; ++index)
+        {
+            Accept(std::move(batch.frames[index]), batch.bytes[index]);
+        }
+    } while (m_stream->HasMore());
 }
 
 void

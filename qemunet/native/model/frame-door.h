@@ -19,7 +19,7 @@ namespace ns3::qemunet
 
 /**
  * Where frames pass between a guest and the simulation: over a FrameStream, which is a machine's
- * datagram socket or a container's tap.
+ * socket or a container's tap.
  *
  * Closed (before time 0) it discards what comes, from either side, and counts nothing. Towards the
  * guest it has a bounded queue: while the guest does not read, frames wait in it and the latest

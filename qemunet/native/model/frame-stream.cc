@@ -3,6 +3,8 @@
  */
 #include "frame-stream.h"
 
+#include "length-stream.h"
+
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -25,14 +27,13 @@ constexpr int SEND_BUFFER_BYTES = 1 << 20;
 /** More than any frame: what is read beyond the largest of all links ends here. */
 constexpr size_t SPILL_BYTES = 1 << 17;
 
-/** A Unix datagram socket, one frame to a datagram: QEMU. */
+/** A Unix datagram socket, one frame to a datagram: a program in place of a guest. */
 class SocketStream : public FrameStream
 {
   public:
     explicit SocketStream(UniqueFd fd)
         : FrameStream(std::move(fd))
     {
-        ::setsockopt(GetFd(), SOL_SOCKET, SO_SNDBUF, &SEND_BUFFER_BYTES, sizeof(SEND_BUFFER_BYTES));
     }
 
     int Read(FrameBatch& batch) override
@@ -150,6 +151,15 @@ FrameStream::Open(UniqueFd fd)
     socklen_t length = sizeof(type);
     if (::getsockopt(fd.Get(), SOL_SOCKET, SO_TYPE, &type, &length) == 0)
     {
+        ::setsockopt(fd.Get(),
+                     SOL_SOCKET,
+                     SO_SNDBUF,
+                     &SEND_BUFFER_BYTES,
+                     sizeof(SEND_BUFFER_BYTES));
+        if (type == SOCK_STREAM)
+        {
+            return std::make_unique<LengthStream>(std::move(fd));
+        }
         return type == SOCK_DGRAM ? std::make_unique<SocketStream>(std::move(fd)) : nullptr;
     }
     return IsPlainTap(fd.Get()) ? std::make_unique<TapStream>(std::move(fd)) : nullptr;

@@ -30,7 +30,8 @@ class FrameStream
 {
   public:
     /**
-     * @param fd A datagram socket with a peer, or a tap without any header before its frames.
+     * @param fd A datagram socket with a peer, a stream socket with one on which lengths stand
+     * before frames, or a tap without any header before its frames.
      * @returns The stream, or nullptr if the descriptor is something else.
      */
     static std::unique_ptr<FrameStream> Open(UniqueFd fd);
@@ -46,11 +47,18 @@ class FrameStream
      */
     virtual int Read(FrameBatch& batch) = 0;
 
+    /** @returns True if there are frames that it has, so that the descriptor does not tell of them.
+     */
+    virtual bool HasMore() const
+    {
+        return false;
+    }
+
     /**
      * @param queue Frames to send.
      * @param wanted At most so many of its first ones, and at most FRAME_BATCH.
-     * @returns Number of frames sent, or -1 and errno for the first. ENETDOWN: it was taken, but
-     * the guest does not listen.
+     * @returns Number of frames sent whole, or -1 and errno for the first. ENETDOWN: it was taken,
+     * but the guest does not listen. The first that is not sent has to be the first next time.
      */
     virtual int Write(const std::deque<FramePtr>& queue, unsigned wanted) = 0;
 

@@ -8,8 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 namespace ns3::qemunet
 {
@@ -19,13 +19,33 @@ namespace
 
 /** Descriptors served in one turn. */
 constexpr int READY_PER_TURN = 16;
+/** What epoll has of the timer, which is no descriptor's. */
+constexpr uint64_t TIMER = UINT64_MAX;
 
 } // namespace
 
 PollSet::PollSet()
-    : m_epoll(epoll_create1(EPOLL_CLOEXEC))
+    : m_epoll(epoll_create1(EPOLL_CLOEXEC)),
+      m_timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))
 {
     NS_ABORT_MSG_UNLESS(m_epoll, "epoll_create1: " << std::strerror(errno));
+    NS_ABORT_MSG_UNLESS(m_timer, "timerfd_create: " << std::strerror(errno));
+    epoll_event event{};
+    // By edge, so that nobody has to read how often it has run out.
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = TIMER;
+    NS_ABORT_MSG_IF(epoll_ctl(m_epoll.Get(), EPOLL_CTL_ADD, m_timer.Get(), &event) != 0,
+                    "the timer cannot be watched: " << std::strerror(errno));
+}
+
+void
+PollSet::SetTimer(int64_t untilNs)
+{
+    itimerspec when{};
+    when.it_value = {untilNs / 1'000'000'000, untilNs % 1'000'000'000};
+    NS_ABORT_MSG_IF(timerfd_settime(m_timer.Get(), TFD_TIMER_ABSTIME, &when, nullptr) != 0,
+                    "timerfd_settime: " << std::strerror(errno));
+    m_timerNs = untilNs;
 }
 
 void
@@ -65,23 +85,30 @@ PollSet::Remove(int fd)
 }
 
 void
-PollSet::WaitAndServe(int64_t waitNs, const std::function<bool(uint32_t context)>& before)
+PollSet::WaitAndServe(int64_t untilNs, const std::function<bool(uint32_t context)>& before)
 {
     std::array<epoll_event, READY_PER_TURN> ready;
-    timespec timeout{waitNs / 1'000'000'000, waitNs % 1'000'000'000};
-    int count = epoll_pwait2(m_epoll.Get(),
-                             ready.data(),
-                             READY_PER_TURN,
-                             waitNs < 0 ? nullptr : &timeout,
-                             nullptr);
-    NS_ABORT_MSG_IF(count < 0 && errno != EINTR,
-                    "epoll_pwait2: " << std::strerror(errno) << " (it needs Linux 5.11 or later)");
+    // A time-out of the call would be set and taken back with every frame that ends the wait, and
+    // each may have to set the processor's timer, which is dear on a computer that is emulated.
+    if (untilNs > 0 && untilNs != m_timerNs)
+    {
+        SetTimer(untilNs);
+    }
+    int count = epoll_wait(m_epoll.Get(), ready.data(), READY_PER_TURN, untilNs == 0 ? 0 : -1);
+    NS_ABORT_MSG_IF(count < 0 && errno != EINTR, "epoll_wait: " << std::strerror(errno));
     for (int index = 0; index < count; ++index)
     {
+        if (ready[index].data.u64 == TIMER)
+        {
+            m_timerNs = 0;
+            continue;
+        }
         auto fd = static_cast<int>(ready[index].data.u64 & 0xffffffff);
         auto generation = static_cast<uint32_t>(ready[index].data.u64 >> 32);
         if (!before(m_watches[fd].context))
         {
+            // Among those that are left may be the timer.
+            m_timerNs = 0;
             return;
         }
         // What was served or run before in this turn may have removed it, or put another in its

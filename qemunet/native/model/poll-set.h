@@ -56,10 +56,11 @@ class PollSet
     /**
      * Wait, and serve some of what is ready.
      *
-     * @param waitNs Wait at most this long; negative is for ever.
+     * @param untilNs CLOCK_MONOTONIC at which to stop waiting, if nothing is ready before; 0 is not
+     * to wait, negative to wait for ever. It may stop at what was asked for before as well.
      * @param before Called with the context before each descriptor is served; false ends the turn.
      */
-    void WaitAndServe(int64_t waitNs, const std::function<bool(uint32_t context)>& before);
+    void WaitAndServe(int64_t untilNs, const std::function<bool(uint32_t context)>& before);
 
   private:
     /** One watched descriptor. */
@@ -71,8 +72,11 @@ class PollSet
     };
 
     void Control(int operation, int fd, uint32_t events);
+    void SetTimer(int64_t untilNs);
 
     UniqueFd m_epoll;             //!< All descriptors.
+    UniqueFd m_timer;             //!< Ends a wait.
+    int64_t m_timerNs{0};         //!< When it does, 0 if it does not.
     std::vector<Watch> m_watches; //!< By descriptor.
 };
 

@@ -406,7 +406,7 @@ RealTimeSimulator::DrainInbox()
 }
 
 int64_t
-RealTimeSimulator::PlanRestNs()
+RealTimeSimulator::PlanRestEndNs()
 {
     auto now = static_cast<int64_t>(RealNow());
     if (m_sleeping)
@@ -426,11 +426,11 @@ RealTimeSimulator::PlanRestNs()
     // Not so shortly before an event that it would be late.
     rest -= m_spin.GetTimeStep();
     m_sleeping = rest > 0;
-    return std::max<int64_t>(0, rest);
+    return rest > 0 ? m_originNs + now + rest : 0;
 }
 
 int64_t
-RealTimeSimulator::PlanWaitNs()
+RealTimeSimulator::PlanWakeNs()
 {
     if (m_stop)
     {
@@ -442,7 +442,7 @@ RealTimeSimulator::PlanWaitNs()
     }
     if (m_busyPoll)
     {
-        return PlanRestNs();
+        return PlanRestEndNs();
     }
     auto now = static_cast<int64_t>(RealNow());
     int64_t passed = now - m_turnNs;
@@ -462,7 +462,7 @@ RealTimeSimulator::PlanWaitNs()
         wait = std::min(wait, sleep);
     }
     m_sleeping = wait > 0;
-    return std::max<int64_t>(0, wait);
+    return wait > 0 ? m_originNs + now + wait : 0;
 }
 
 void
@@ -484,7 +484,7 @@ RealTimeSimulator::AdvanceToArrival()
 void
 RealTimeSimulator::WaitAndServe()
 {
-    m_pollSet.WaitAndServe(PlanWaitNs(), [this](uint32_t context) {
+    m_pollSet.WaitAndServe(PlanWakeNs(), [this](uint32_t context) {
         // Between two descriptors what is due by now: the frames of one must not delay the events
         // of another.
         if (m_begun)

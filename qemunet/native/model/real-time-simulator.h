@@ -121,8 +121,8 @@ class RealTimeSimulator : public SimulatorImpl
     void Beat();
     void DrainInbox();
     void WaitAndServe();
-    int64_t PlanWaitNs();
-    int64_t PlanRestNs();
+    int64_t PlanWakeNs();
+    int64_t PlanRestEndNs();
     void AdvanceToArrival();
     void FlushAll();
 
