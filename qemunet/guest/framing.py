@@ -280,7 +280,7 @@ def mend(nonce: str) -> bytes:
 
 def mend_other(terminal: str) -> str:
     """A line for ``Shell.ask``: it brings another terminal's modes back."""
-    return rf"stty {_MODES} <{terminal or '/dev/tty'}; printf '\036q%s\n' {{}} >&3"
+    return rf"stty {_MODES} <{terminal}; printf '\036q%s\n' {{}} >&3"
 
 
 def probe(nonce: str) -> bytes:

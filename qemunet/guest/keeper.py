@@ -33,7 +33,7 @@ class Keeper:
         self._login = login
         self._start_s = start_s
 
-    async def fresh_shell(self, *, reply_s: float, mend: Callable[[], Awaitable[None]] | None) -> str:
+    async def fresh_shell(self, *, reply_s: float, mend: Callable[[], Awaitable[object]] | None) -> str:
         """Have a fresh shell on the terminal; returns what ``nonce`` is to be if that shell is of use.
 
         Args:
@@ -61,7 +61,7 @@ class Keeper:
             return True
         return False
 
-    async def _greet(self, reply_s: float, mend: Callable[[], Awaitable[None]] | None, *, asked: bool) -> str:
+    async def _greet(self, reply_s: float, mend: Callable[[], Awaitable[object]] | None, *, asked: bool) -> str:
         """Greet until a keeper answers; returns the nonce by which it does."""
         console = self._console
         patience_s, attempt = reply_s / 40, 0

@@ -269,7 +269,7 @@ class Shell:
     async def mend_from_outside(self) -> bool:
         """Let the guest's other console set this one's modes right; whether there is another one and it could."""
         control = self._control
-        if control is None:
+        if control is None or not self._terminal:
             return False
         with trio.move_on_after(self.reply_s), suppress(ConsoleError):
             async with control.lock:

@@ -118,7 +118,7 @@ async def open_terminal(
     ours, theirs = socket.socketpair() if channel else (None, None)
     argv: Sequence[str] = ["sh", "-c", KEEPER % sh] if kept else ["setsid", "-c", *sh.split()]
     process = _start(argv, slave, None if theirs is None else theirs.fileno(), session=kept)
-    device = os.fstat(slave).st_rdev
+    device, path = os.fstat(slave).st_rdev, os.ttyname(slave)
     os.close(slave)
     if theirs is not None:
         theirs.close()
@@ -127,7 +127,13 @@ async def open_terminal(
         end = None if ours is None else ours.fileno()
         async with Console(master, node=node, log=directory / f"{node}.log", channel=end, noisy=noisy) as console:
             shell = Shell(
-                console, number=number, sh=sh, channel="" if channel else None, control=control, outputs=outputs
+                console,
+                number=number,
+                sh=sh,
+                channel="" if channel else None,
+                terminal=path,
+                control=control,
+                outputs=outputs,
             )
             name = shell._name
             await shell.synchronize()
