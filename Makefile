@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := $(shell find qemunet/native tests/native -name '*.cc' -o -name '*.h')
 
-.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize bench-skew bench-delays bench-batch soak-batch bench bench-qemu-frames figures clean
+.PHONY: run test torture fuzz zoo setup lint types format attributes lock sanitize fuzz-frames flood-frames bench-skew bench-delays bench-batch soak-batch bench bench-qemu-frames figures clean
 
 # Exit 5 says that the machine did not keep time, not that anything is wrong: a machine busy with other things gets
 # two more tries.
@@ -53,6 +53,17 @@ format: setup
 # The native code under AddressSanitizer with UndefinedBehaviorSanitizer, then under ThreadSanitizer.
 sanitize: setup
 	scripts/sanitize
+
+# Malformed frames through each kind of device and each way in, 1,000,000 each, under AddressSanitizer and
+# UndefinedBehaviorSanitizer; make sanitize has some. NETWORKS="wire tap": some of them.
+FRAMES ?= 1000000
+fuzz-frames: setup
+	"$$(scripts/build-sanitized address,undefined)/qemunet-fuzz-frames" --frames=$(FRAMES) $(if $(SEED),--seed=$(SEED)) $(NETWORKS)
+
+# Frames without end for ten minutes into each kind of network, while no guest reads: bounded queues, flat memory.
+FLOOD ?= 600
+flood-frames: setup
+	"$$(scripts/build-sanitized address,undefined)/qemunet-fuzz-frames" --flood=$(FLOOD) $(NETWORKS)
 
 # How far apart commands start on 10 containers and on 10 machines, and what running one costs, beside pexpect and a bare
 # C loop. For a short one: make bench-skew TASKS=100

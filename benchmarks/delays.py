@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/delays.py [--pings 2000]
 
 Pings 60 ms apart over a truncated Gaussian each way, whose round trips are known (mean 25.85 ms, 99 % quantile
-44.5 ms); UDP flows over a wire of 1 Mbit/s, and over one that loses 1 %. Each number is held to its bound; a
+44.5 ms), and 10 ms apart over a fixed delay of 20 ms; UDP flows over a wire of 1 Mbit/s, and over one that loses 1 %. Each number is held to its bound; a
 run that did not keep time is made again.
 """
 
@@ -30,6 +30,7 @@ node   b container
 link   a b name=delays delay=normal(mean=12.6ms, p99=26.1ms, min=1ms)
 link   a b name=rate rate=1Mbps queue=10
 link   a b name=loss loss=1%
+link   a b name=fixed delay=20ms
 """
 
 EXPERIMENT = """\
@@ -44,6 +45,8 @@ async def experiment(bed):
     rate, loss = bed.links["rate"], bed.links["loss"]
     done = await bed.run(Task("pings", {"a": f"ping -c {bed.parameters['pings']} -i 0.06 10.0.0.2"}))
     bed.record("trips_ms", [float(each) for each in re.findall(r"time=([0-9.]+) ms", done["a"].output)])
+    done = await bed.run(Task("fixed", {"a": f"ping -c {bed.parameters['pings']} -i 0.01 10.0.3.2"}))
+    bed.record("fixed_trips_ms", [float(each) for each in re.findall(r"time=([0-9.]+) ms", done["a"].output)])
     # Twice what the wire carries, so that it is busy all the while between the two looks at its counters.
     flood = {"b": Daemon("iperf -s -u"), "a": [Daemon("iperf -c 10.0.1.2 -u -b 2M -t 15"), "sleep 12"]}
     looks = []
@@ -110,11 +113,14 @@ def measure(pings: int, work: Path) -> dict[str, Any]:
 def bounds(metrics: dict[str, Any], pings: int) -> list[Bound]:
     trips = metrics["trips_ms"]
     frames = metrics["loss_frames"]
+    fixed = metrics["fixed_trips_ms"]
     interval = 2.576 * math.sqrt(frames * 0.01 * 0.99)
     return [
         Bound("pings answered", len(trips), pings, pings),
         Bound.near("round trip, mean, ms", statistics.fmean(trips), 25.85, 0.05),
         Bound.near("round trip, 99 % quantile, ms", statistics.quantiles(trips, n=100)[98], 44.5, 0.05),
+        Bound("pings answered over a fixed delay", len(fixed), pings, pings),
+        Bound("their share within 40 to 41 ms", sum(40 <= trip <= 41 for trip in fixed) / len(fixed), 0.99, 1),
         Bound.near("rate, Mbit/s", metrics["rate_bps"] / 1e6, 1.0, 0.01),
         Bound("frames that a queue of 10 dropped", metrics["queue_drops"], 1, math.inf),
         Bound(f"frames lost of {frames}", metrics["lost"], 0.01 * frames - interval, 0.01 * frames + interval),

@@ -6,8 +6,6 @@ import os
 import sysconfig
 from pathlib import Path
 
-from qemunet.errors import MissingRequirement
-
 NAME = "libqemunet-native.so"
 WIFI_NAME = "libqemunet-wifi.so"
 """Beside it: what only a Wi-Fi, or nodes that move, need."""
@@ -29,12 +27,12 @@ def udp_flow() -> Path:
     """The program ``udp-flow``: a static executable of this machine's architecture that sends or receives datagrams.
 
     Raises:
-        MissingRequirement: it was not built.
+        FileNotFoundError: it was not built.
     """
     for directory in _directories():
         if (directory / FLOW_NAME).is_file():
             return directory / FLOW_NAME
-    raise MissingRequirement(f"{FLOW_NAME} is not built", hint="make setup builds it")
+    raise FileNotFoundError(f"{FLOW_NAME} is not built; make setup builds it")
 
 
 def library() -> Path | None:

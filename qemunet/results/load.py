@@ -84,7 +84,7 @@ def host_load(looks: Sequence[Look]) -> HostLoad | None:
     waited_s = _gone_s(first.pressure_us, last.pressure_us)
     return HostLoad(
         measured_s=measured_s,
-        saturated_s=saturated_s,
+        saturated_s=min(saturated_s, measured_s),  # Sums of parts are rounded.
         saturated=min(1.0, saturated_s / measured_s) if measured_s > 0 else 0.0,
         worst_at_s=worst_at_s,
         worst_busy=worst_busy,

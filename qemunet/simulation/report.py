@@ -45,7 +45,7 @@ class Pcap:
 
     Attributes:
         frames: Frames in it.
-        dropped: Frames that are missing: they came faster than the disk took them, or it took none.
+        dropped: Frames that are missing: they came faster than the disk took them, or it had no room to spare.
     """
 
     frames: int

@@ -38,7 +38,7 @@ class DirectionCounters:
         frames, bytes: Sent into it, also what was then dropped.
         delivered_frames, delivered_bytes: What came out of it, duplicates included; csma: at each receiver.
         drops: By reason: ``queue`` (no room to wait), ``loss`` (as asked for), ``oversize`` (longer than the MTU
-            allows), ``collision`` (csma: the channel stayed busy), ``protocol`` (p2p: neither IPv4 nor IPv6), ``down`` (the link was down).
+            allows), ``collision`` (csma: the channel stayed busy), ``protocol`` (p2p: nothing for the far end), ``down`` (the link was down).
         duplicated: Frames sent twice.
         reordered: Frames that were free to overtake.
     """

@@ -340,7 +340,7 @@ class _Builder:
                     if pcap.dropped:
                         frames = pcap.frames + pcap.dropped
                         self._warn(
-                            f"pcap/{name} misses {pcap.dropped} of {frames} frames: they came faster than the disk"
+                            f"pcap/{name} misses {pcap.dropped} of {frames} frames: the disk was too slow or too full"
                         )
             except QemunetError as error:
                 bed.report = getattr(error, "report", None)

@@ -61,7 +61,7 @@ def test_a_chain_of_machines_carries_what_is_asked(bench: Bench) -> None:
 
 
 def test_a_rate_of_zero_asks_for_all_that_can_be_sent(bench: Bench) -> None:
-    limits = ("lag_p99=1000s", "lag_max=1000s", "door_drops=100%")
+    limits = ("lag_p99=1000s", "lag_max=1000s", "deadline_misses=100%", "door_drops=100%")
     metrics = measure(
         bench, "kind=container", "N=3", "link=wire", "rate=5Mbps", "rate_pps=0", "seconds=1", "pings=2", *limits
     )["metrics"]

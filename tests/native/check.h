@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <iostream>
 
-/** End the test program if something does not hold. */
+/** End the test program if something does not hold, at once: other threads are still at work. */
 #define CHECK(condition)                                                                           \
     do                                                                                             \
     {                                                                                              \
@@ -15,7 +15,7 @@
         {                                                                                          \
             std::cerr << __FILE__ << ":" << __LINE__ << ": " #condition " does not hold"           \
                       << std::endl;                                                                \
-            std::exit(1);                                                                          \
+            std::_Exit(1);                                                                         \
         }                                                                                          \
     } while (false)
 

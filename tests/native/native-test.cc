@@ -9,9 +9,8 @@
  * frames go through each kind of device.
  */
 
-#include "../../qemunet/native/helper/control-server.h"
-#include "../../qemunet/native/helper/network.h"
 #include "check.h"
+#include "controller.h"
 #include "stream-test.h"
 #include "timing-test.h"
 #include "wire-test.h"
@@ -39,121 +38,6 @@ using namespace ns3::qemunet;
 
 namespace
 {
-
-/** A connected pair of sockets. */
-struct Pair
-{
-    explicit Pair(int type)
-    {
-        std::array<int, 2> fds;
-        CHECK(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds.data()) == 0);
-        ours = UniqueFd(fds[0]);
-        theirs = UniqueFd(fds[1]);
-    }
-
-    UniqueFd ours;   //!< The test's end.
-    UniqueFd theirs; //!< The simulation's end.
-};
-
-/** The controller's end of the control socket. */
-class Controller
-{
-  public:
-    explicit Controller(int fd)
-        : m_fd(fd)
-    {
-    }
-
-    /** Send a request, with a descriptor if it is not negative. */
-    void Send(const std::vector<std::byte>& bytes, int fd = -1) const
-    {
-        iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-        msghdr header{};
-        header.msg_iov = &vector;
-        header.msg_iovlen = 1;
-        if (fd >= 0)
-        {
-            header.msg_control = control.data();
-            header.msg_controllen = control.size();
-            cmsghdr* part = CMSG_FIRSTHDR(&header);
-            part->cmsg_level = SOL_SOCKET;
-            part->cmsg_type = SCM_RIGHTS;
-            part->cmsg_len = CMSG_LEN(sizeof(int));
-            std::memcpy(CMSG_DATA(part), &fd, sizeof(int));
-        }
-        CHECK(::sendmsg(m_fd, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
-    }
-
-    /** Wait for a message of a type, and of an id if it is not 0, passing over others. */
-    std::vector<std::byte> Await(ControlType type, uint32_t id = 0) const
-    {
-        while (true)
-        {
-            std::vector<std::byte> bytes(CONTROL_MAX_BYTES);
-            ssize_t size = ::recv(m_fd, bytes.data(), bytes.size(), 0);
-            CHECK(size >= static_cast<ssize_t>(sizeof(ControlHeader)));
-            bytes.resize(size);
-            ControlHeader header;
-            std::memcpy(&header, bytes.data(), sizeof(header));
-            if (header.type == static_cast<uint16_t>(type) && (id == 0 || header.id == id))
-            {
-                return bytes;
-            }
-        }
-    }
-
-    /** Send a request with a number and a descriptor, and wait until it is done. */
-    void Attach(ControlType type, uint32_t number, int fd) const
-    {
-        ControlWriter writer(type, 1);
-        if (type == ControlType::ATTACH_CONSOLE)
-        {
-            writer.Add(ConsoleBody{number, 0});
-        }
-        else
-        {
-            writer.Add(NumberBody{number});
-        }
-        Send(writer.Take(), fd);
-        Await(ControlType::OK);
-    }
-
-    /** Start the simulation. */
-    void Start() const
-    {
-        Send(ControlWriter(ControlType::START, 2).Take());
-        Await(ControlType::STARTED);
-    }
-
-    /** Wait until a request went all the way through the loop. */
-    void Synchronize() const
-    {
-        Send(ControlWriter(ControlType::COUNTERS, ++m_lastId).Take());
-        Await(ControlType::OK, m_lastId);
-    }
-
-  private:
-    int m_fd;                        //!< The socket.
-    mutable uint32_t m_lastId{1000}; //!< Of Synchronize().
-};
-
-/** Run a network with a controller in a thread; it is stopped when the controller returns. */
-void
-RunWith(Network& network, const std::function<void(const Controller&)>& control)
-{
-    Pair pair(SOCK_SEQPACKET);
-    std::thread controller([&] {
-        Controller self(pair.ours.Get());
-        self.Await(ControlType::READY);
-        control(self);
-        self.Send(ControlWriter(ControlType::STOP, 77).Take());
-        self.Await(ControlType::LAG);
-    });
-    auto stopId = ControlServer(network, pair.theirs.Get()).Run();
-    controller.join();
-    CHECK(stopId == 77U);
-}
 
 /** Two nodes with a door each on a link of a kind. */
 std::unique_ptr<Network>

@@ -3,11 +3,11 @@
  */
 #include "node-stack.h"
 
+#include "../model/learning-bridge.h"
 #include "../model/stack-guard.h"
 
 #include "ns3/abort.h"
 #include "ns3/boolean.h"
-#include "ns3/bridge-net-device.h"
 #include "ns3/icmpv6-l4-protocol.h"
 #include "ns3/internet-stack-helper.h"
 #include "ns3/ipv4-interface-address.h"
@@ -250,12 +250,12 @@ AddStack(Ptr<Node> node,
 uint32_t
 AddBridge(Ptr<Node> node)
 {
-    auto bridge = CreateObject<BridgeNetDevice>();
+    auto bridge = CreateObject<LearningBridge>();
     uint32_t ports = node->GetNDevices();
     uint32_t index = node->AddDevice(bridge);
     for (uint32_t port = 0; port < ports; ++port)
     {
-        bridge->AddBridgePort(node->GetDevice(port));
+        bridge->AddPort(node->GetDevice(port));
     }
     return index;
 }

@@ -35,7 +35,7 @@ struct LinkCounters
     uint64_t droppedLoss{0};      //!< Lost on the medium, as asked for.
     uint64_t droppedOversize{0};  //!< Longer than the MTU allows.
     uint64_t droppedCollision{0}; //!< csma, wifi: all tries failed.
-    uint64_t droppedProtocol{0};  //!< p2p: a guest's frame with neither IPv4 nor IPv6.
+    uint64_t droppedProtocol{0};  //!< p2p: a guest's frame that is nothing for the far end.
     uint64_t duplicated{0};       //!< Sent twice, as asked for.
     uint64_t reordered{0};        //!< Allowed to overtake, as asked for.
     uint64_t droppedDown{0};      //!< The link was down.

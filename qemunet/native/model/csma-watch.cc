@@ -24,8 +24,8 @@ CsmaWatch::Add(Ptr<CsmaNetDevice> device, Ptr<RateErrorModel> errors)
     device->TraceConnectWithoutContext("MacTxDrop", MakeCallback(&CsmaWatch::CountQueueDrop, this));
     device->TraceConnectWithoutContext("PhyTxDrop", MakeCallback(&CsmaWatch::CountCollision, this));
     device->TraceConnectWithoutContext("PhyRxDrop", MakeCallback(&CsmaWatch::CountLoss, this));
-    device->TraceConnectWithoutContext("MacPromiscRx",
-                                       MakeCallback(&CsmaWatch::CountDelivered, this));
+    // Before PhyRxDrop, if the device drops it; later ones are for those who listen to all only.
+    device->TraceConnectWithoutContext("PhyRxEnd", MakeCallback(&CsmaWatch::CountDelivered, this));
 }
 
 void
@@ -83,14 +83,17 @@ CsmaWatch::CountCollision(Ptr<const Packet> /* packet */)
 void
 CsmaWatch::CountLoss(Ptr<const Packet> /* packet */)
 {
+    --m_counters.deliveredFrames;
+    m_counters.deliveredBytes -= m_lastBytes;
     ++(m_up ? m_counters.droppedLoss : m_counters.droppedDown);
 }
 
 void
 CsmaWatch::CountDelivered(Ptr<const Packet> packet)
 {
+    m_lastBytes = packet->GetSize() - TRAILER_BYTES;
     ++m_counters.deliveredFrames;
-    m_counters.deliveredBytes += packet->GetSize() - TRAILER_BYTES;
+    m_counters.deliveredBytes += m_lastBytes;
 }
 
 } // namespace ns3::qemunet

@@ -58,6 +58,7 @@ class CsmaWatch
     void CountDelivered(Ptr<const Packet> packet);
 
     LinkCounters m_counters;                        //!< What happened.
+    uint64_t m_lastBytes{0};                        //!< Of the last frame that reached a device.
     std::vector<Ptr<CsmaNetDevice>> m_devices;      //!< The devices.
     std::vector<Ptr<RateErrorModel>> m_errorModels; //!< Of each device.
     bool m_up{true};                                //!< Frames pass.

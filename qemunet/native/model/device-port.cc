@@ -5,8 +5,9 @@
 
 #include "length-field.h"
 
-#include "ns3/mac48-address.h"
+#include "ns3/channel.h"
 #include "ns3/packet.h"
+#include "ns3/pointer.h"
 #include "ns3/simulator.h"
 
 #include <utility>
@@ -20,11 +21,21 @@ namespace
 /** Frames that may wait for Release(); what is more is the device's to drop. */
 constexpr size_t HELD_FRAMES = 64;
 
+/** @returns True if a device is one of an ad hoc Wi-Fi, whose library this one does not need. */
+bool
+IsAdHoc(const NetDevice& device)
+{
+    PointerValue mac;
+    return device.GetAttributeFailSafe("Mac", mac) && mac.GetObject() &&
+           mac.GetObject()->GetInstanceTypeId().GetName() == "ns3::AdhocWifiMac";
+}
+
 } // namespace
 
 DevicePort::DevicePort(Ptr<NetDevice> device)
     : m_device(device),
-      m_anyName(device->SupportsSendFrom())
+      m_anyName(device->SupportsSendFrom()),
+      m_adHoc(IsAdHoc(*device))
 {
     device->GetNode()->RegisterProtocolHandler(MakeCallback(&DevicePort::Receive, this),
                                                0,
@@ -107,7 +118,25 @@ DevicePort::Carries(const Frame& frame) const
     source.CopyFrom(frame.data + 6);
     Mac48Address own = Mac48Address::ConvertFrom(m_device->GetAddress());
     // ns-3's Wi-Fi ends the program where a device sends to itself.
-    return source == own && destination != own;
+    return source == own && destination != own && MaySendTo(destination);
+}
+
+bool
+DevicePort::MaySendTo(Mac48Address destination) const
+{
+    if (!m_adHoc || destination.IsGroup() || m_strangers.contains(destination))
+    {
+        return true;
+    }
+    Ptr<Channel> channel = m_device->GetChannel();
+    for (std::size_t index = 0; index < channel->GetNDevices(); ++index)
+    {
+        if (channel->GetDevice(index)->GetAddress() == destination)
+        {
+            return true;
+        }
+    }
+    return m_strangers.size() < MOST_STRANGERS && m_strangers.insert(destination).second;
 }
 
 void

@@ -6,11 +6,13 @@
 
 #include "frame.h"
 
+#include "ns3/mac48-address.h"
 #include "ns3/net-device.h"
 #include "ns3/node.h"
 #include "ns3/nstime.h"
 #include "ns3/ptr.h"
 
+#include <set>
 #include <vector>
 
 namespace ns3::qemunet
@@ -23,10 +25,16 @@ namespace ns3::qemunet
  * length-field.h. A device that cannot send in another's name (Wi-Fi, unless it is an access point)
  * would send every frame in its own, so it carries only those of the guest that has its address,
  * and brings only those to that guest or to a group.
+ *
+ * A device in an ad hoc network keeps a state of each station that it was to send to, for good. So
+ * it carries only frames to those that are there, to groups and to some others.
  */
 class DevicePort : public FrameSink
 {
   public:
+    /** Stations that are not there, to which frames are sent all the same. */
+    static constexpr size_t MOST_STRANGERS = 256;
+
     /**
      * @param device The device.
      */
@@ -67,12 +75,16 @@ class DevicePort : public FrameSink
                  NetDevice::PacketType type);
 
     void SendHeld();
+    bool MaySendTo(Mac48Address destination) const;
 
     Ptr<NetDevice> m_device;        //!< The device.
     bool m_anyName;                 //!< It can send in another's name.
+    bool m_adHoc;                   //!< It has a state for each station.
     bool m_waiting{false};          //!< Until Release().
     std::vector<FramePtr> m_held;   //!< Frames that wait for it.
     FrameSink* m_receiver{nullptr}; //!< The door.
+    /** Ad hoc: stations that are not there, to which frames were sent. */
+    mutable std::set<Mac48Address> m_strangers;
 };
 
 } // namespace ns3::qemunet

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace ns3::qemunet
@@ -21,6 +22,10 @@ namespace
 constexpr std::chrono::milliseconds PERIOD{20};
 /** Bytes of a file that are collected for one write. */
 constexpr size_t BATCH_BYTES = size_t{1} << 20;
+/** What recording leaves of a disk to the rest of the run: so much, or a share of a small disk. */
+constexpr uint64_t RESERVED_BYTES = uint64_t{32} << 20;
+/** One part of so many. */
+constexpr uint64_t RESERVED_SHARE = 8;
 /** Largest record, for readers. */
 constexpr uint32_t SNAP_BYTES = 65535;
 
@@ -74,6 +79,20 @@ WriteAll(int fd, const uint8_t* data, size_t bytes)
         bytes -= static_cast<size_t>(written);
     }
     return true;
+}
+
+/** @returns False if a file's disk has to keep what it has left. A pipe has no such limit. */
+bool
+HasRoom(int fd, size_t bytes)
+{
+    struct statvfs disk;
+    if (::fstatvfs(fd, &disk) != 0 || disk.f_blocks == 0)
+    {
+        return true;
+    }
+    uint64_t whole = uint64_t{disk.f_blocks} * disk.f_frsize;
+    uint64_t left = uint64_t{disk.f_bavail} * disk.f_frsize;
+    return left >= bytes + std::min(RESERVED_BYTES, whole / RESERVED_SHARE);
 }
 
 } // namespace
@@ -216,9 +235,14 @@ PcapWriter::Flush(File& file)
     {
         return;
     }
-    // What follows a record that was cut off could not be read: a file that failed stays closed.
-    if (file.fd.Get() < 0 || !WriteAll(file.fd.Get(), file.pending.data(), file.pending.size()))
+    if (file.fd.Get() >= 0 && !HasRoom(file.fd.Get(), file.pending.size()))
     {
+        file.failed.fetch_add(file.pendingFrames); // There may be room again.
+    }
+    else if (file.fd.Get() < 0 ||
+             !WriteAll(file.fd.Get(), file.pending.data(), file.pending.size()))
+    {
+        // What follows a record that was cut off could not be read: it stays closed.
         file.fd = UniqueFd();
         file.failed.fetch_add(file.pendingFrames);
     }

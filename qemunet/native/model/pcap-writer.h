@@ -24,7 +24,8 @@ namespace ns3::qemunet
  *
  * The simulation's thread copies each frame into a ring of bounded size and goes on, whatever the
  * disk does; a frame that finds no room there is counted and left out. Records reach their files
- * within a moment, always whole ones in order, so that a file cut short has a valid prefix.
+ * within a moment, always whole ones in order, so that a file cut short has a valid prefix. A disk
+ * is never filled to its end: the rest of the run has to be written too.
  */
 class PcapWriter
 {
@@ -39,8 +40,9 @@ class PcapWriter
     /** What became of the frames of a file. */
     struct Counts
     {
-        uint64_t frames;  //!< Written, or about to be.
-        uint64_t dropped; //!< Left out: no room in the ring, or the file could not be written.
+        uint64_t frames; //!< Written, or about to be.
+        uint64_t
+            dropped; //!< Left out: no room in the ring or on the disk, or it cannot be written.
     };
 
     PcapWriter() = default;

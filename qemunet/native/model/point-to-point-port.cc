@@ -81,17 +81,23 @@ PointToPointPort::PutFrame(FramePtr frame)
     if (type == ETHERTYPE_ARP && payload >= ARP_BYTES &&
         std::equal(ARP_START.begin(), ARP_START.end(), Payload(*frame)))
     {
-        AnswerArp(*frame);
+        if (!AnswerArp(*frame))
+        {
+            m_watch.CountForeign(m_end);
+        }
     }
     else if ((type == ETHERTYPE_IPV4 && payload >= IPV4_BYTES) ||
              (type == ETHERTYPE_IPV6 && payload >= IPV6_BYTES))
     {
-        if (type == ETHERTYPE_IPV4 || !HandleNeighbourDiscovery(*frame))
+        if (type == ETHERTYPE_IPV6 && GetDiscoveryType(Payload(*frame), payload) != 0)
         {
-            m_device->Send(Create<Packet>(Payload(*frame), payload),
-                           m_device->GetBroadcast(),
-                           type);
+            if (!AnswerSolicitation(*frame))
+            {
+                m_watch.CountForeign(m_end);
+            }
+            return;
         }
+        m_device->Send(Create<Packet>(Payload(*frame), payload), m_device->GetBroadcast(), type);
     }
     else
     {
@@ -99,16 +105,20 @@ PointToPointPort::PutFrame(FramePtr frame)
     }
 }
 
-void
+bool
 PointToPointPort::AnswerArp(const Frame& request)
 {
     const uint8_t* asked = Payload(request);
     bool ownAddress =
         IsZero(asked + ARP_SENDER_IP, 4) ||
         std::equal(asked + ARP_SENDER_IP, asked + ARP_SENDER_IP + 4, asked + ARP_TARGET_IP);
-    if (asked[ARP_OPERATION] != ARP_REQUEST || ownAddress || m_receiver == nullptr)
+    if (ownAddress)
     {
-        return;
+        return true;
+    }
+    if (asked[ARP_OPERATION] != ARP_REQUEST || m_receiver == nullptr)
+    {
+        return false;
     }
     FramePtr reply = MakeFrame(m_guest, ETHERTYPE_ARP);
     uint8_t* said = reply->data + ETHERNET_HEADER_BYTES;
@@ -120,28 +130,30 @@ PointToPointPort::AnswerArp(const Frame& request)
     std::memcpy(said + ARP_TARGET_IP, asked + ARP_SENDER_IP, 4);
     reply->size = ETHERNET_HEADER_BYTES + ARP_BYTES;
     m_receiver->PutFrame(std::move(reply));
+    return true;
 }
 
 bool
-PointToPointPort::HandleNeighbourDiscovery(const Frame& frame)
+PointToPointPort::AnswerSolicitation(const Frame& frame)
 {
     const uint8_t* asked = Payload(frame);
     uint32_t size = frame.size - ETHERNET_HEADER_BYTES;
-    if (m_receiver != nullptr && IsAnswerable(asked, size))
+    if (m_receiver == nullptr || !IsAnswerable(asked, size))
     {
-        // A host that was told of no router would lose its routes by it.
-        Advertisement said =
-            MakeAdvertisement(asked + DISCOVERY_TARGET,
-                              asked + IPV6_SOURCE,
-                              asked + DISCOVERY_TARGET,
-                              ADVERTISES_ROUTER | ADVERTISES_SOLICITED | ADVERTISES_OVERRIDING,
-                              m_far);
-        FramePtr reply = MakeFrame(m_guest, ETHERTYPE_IPV6);
-        std::copy(said.begin(), said.end(), reply->data + ETHERNET_HEADER_BYTES);
-        reply->size = ETHERNET_HEADER_BYTES + said.size();
-        m_receiver->PutFrame(std::move(reply));
+        return GetDiscoveryType(asked, size) == SOLICITATION;
     }
-    return GetDiscoveryType(asked, size) != 0;
+    // A host that was told of no router would lose its routes by it.
+    Advertisement said =
+        MakeAdvertisement(asked + DISCOVERY_TARGET,
+                          asked + IPV6_SOURCE,
+                          asked + DISCOVERY_TARGET,
+                          ADVERTISES_ROUTER | ADVERTISES_SOLICITED | ADVERTISES_OVERRIDING,
+                          m_far);
+    FramePtr reply = MakeFrame(m_guest, ETHERTYPE_IPV6);
+    std::copy(said.begin(), said.end(), reply->data + ETHERNET_HEADER_BYTES);
+    reply->size = ETHERNET_HEADER_BYTES + said.size();
+    m_receiver->PutFrame(std::move(reply));
+    return true;
 }
 
 FramePtr

@@ -22,7 +22,7 @@ namespace ns3::qemunet
  * The guest has to believe in an Ethernet. So the port answers its ARP requests and neighbour
  * solicitations in the name of whoever is at the far end, except where the guest only looks whether
  * an address of its own is taken, and it writes headers before what arrives. Frames that carry
- * neither IP nor ARP are dropped and counted.
+ * neither IP nor a question are dropped and counted.
  */
 class PointToPointPort : public FrameSink
 {
@@ -51,8 +51,10 @@ class PointToPointPort : public FrameSink
     void PutFrame(FramePtr frame) override;
 
   private:
-    void AnswerArp(const Frame& request);
-    bool HandleNeighbourDiscovery(const Frame& frame);
+    /** @returns False if it is no question: an answer that nobody asked for. */
+    bool AnswerArp(const Frame& request);
+    /** @returns As AnswerArp(). */
+    bool AnswerSolicitation(const Frame& frame);
     FramePtr MakeFrame(Mac48Address destination, uint16_t type) const;
     void Receive(Ptr<NetDevice> device,
                  Ptr<const Packet> packet,

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 
 namespace ns3::qemunet
 {
@@ -33,6 +34,27 @@ IsSaneIcmp(const uint8_t* bytes, uint32_t size)
     return !error || (size >= 8 + IPV4_BYTES + 8 && bytes[8] == 0x45);
 }
 
+/** @returns True if a TCP option is as long as its kind needs. */
+bool
+IsSaneTcpOption(uint8_t kind, uint8_t length)
+{
+    switch (kind)
+    {
+    case 2: // largest segment
+        return length == 4;
+    case 3: // window scale
+        return length == 3;
+    case 4: // selective acknowledgements permitted
+        return length == 2;
+    case 5: // selective acknowledgements
+        return length >= 10 && length % 8 == 2;
+    case 8: // timestamps
+        return length == 10;
+    default:
+        return length >= 2;
+    }
+}
+
 /** @returns True if a chain of TCP options ends where it should. */
 bool
 AreSaneTcpOptions(const uint8_t* bytes, uint32_t size)
@@ -44,7 +66,8 @@ AreSaneTcpOptions(const uint8_t* bytes, uint32_t size)
             ++at;
             continue;
         }
-        if (at + 1 >= size || bytes[at + 1] < 2 || at + bytes[at + 1] > size)
+        if (at + 1 >= size || at + bytes[at + 1] > size ||
+            !IsSaneTcpOption(bytes[at], bytes[at + 1]))
         {
             return false;
         }
@@ -57,6 +80,7 @@ AreSaneTcpOptions(const uint8_t* bytes, uint32_t size)
 bool
 AreSaneDiscoveryOptions(const uint8_t* bytes, uint32_t size)
 {
+    std::bitset<256> seen;
     for (uint32_t at = 0; at < size;)
     {
         if (at + 2 > size || bytes[at + 1] == 0 || at + bytes[at + 1] * 8U > size)
@@ -64,6 +88,12 @@ AreSaneDiscoveryOptions(const uint8_t* bytes, uint32_t size)
             return false;
         }
         uint8_t type = bytes[at];
+        // A second link address keeps ns-3 busy for ever.
+        if (seen.test(type))
+        {
+            return false;
+        }
+        seen.set(type);
         bool small = type == 1 || type == 2 || type == 5; // link addresses, MTU
         if ((small && bytes[at + 1] != 1) || (type == 3 && bytes[at + 1] != 4) || type == 4)
         {
@@ -90,7 +120,8 @@ IsSaneIcmpv6(const uint8_t* bytes, uint32_t size)
     case 4:
         return size >= 8 + IPV6_BYTES + 8 && bytes[8] >> 4 == 6;
     case 133:
-        return AreSaneDiscoveryOptions(bytes + 8, size - 8);
+        // Without an option there is nothing to learn from it, and ns-3 would look for one.
+        return size > 8 && AreSaneDiscoveryOptions(bytes + 8, size - 8);
     case 135:
         // ns-3 answers to the address that it says to have, and believes that it does.
         return size >= 32 && bytes[24] == 1 && AreSaneDiscoveryOptions(bytes + 24, size - 24);
@@ -177,7 +208,8 @@ IsSaneTransport(uint8_t protocol, const uint8_t* bytes, uint32_t size)
         return IsSaneIcmpv6(bytes, size);
     case UDP:
         return size >= 8 && Number(bytes + 4) >= 8 && Number(bytes + 4) <= size &&
-               (Number(bytes + 2) != OLSR_PORT || IsSaneOlsr(bytes + 8, Number(bytes + 4) - 8));
+               (Number(bytes + 2) != OLSR_PORT ||
+                (Number(bytes) == OLSR_PORT && IsSaneOlsr(bytes + 8, Number(bytes + 4) - 8)));
     case TCP: {
         uint32_t header = size >= 20 ? (bytes[12] >> 4) * 4U : 0;
         return header >= 20 && header <= size && AreSaneTcpOptions(bytes + 20, header - 20);
@@ -185,6 +217,22 @@ IsSaneTransport(uint8_t protocol, const uint8_t* bytes, uint32_t size)
     default:
         return true;
     }
+}
+
+bool
+AreKnownLinkAddresses(const uint8_t* bytes,
+                      uint32_t size,
+                      const std::function<bool(const uint8_t*)>& isKnown)
+{
+    // Behind the addresses of a solicitation and an advertisement; a router solicitation has none.
+    for (uint32_t at = bytes[0] == 133 ? 8 : 24; at < size; at += bytes[at + 1] * 8U)
+    {
+        if ((bytes[at] == 1 || bytes[at] == 2) && !isKnown(bytes + at + 2))
+        {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool

@@ -5,6 +5,7 @@
 #define QEMUNET_SANE_PACKETS_H
 
 #include <cstdint>
+#include <functional>
 
 /**
  * @file
@@ -27,6 +28,16 @@ bool IsSaneTransport(uint8_t protocol, const uint8_t* bytes, uint32_t size);
 
 /** @returns True if the options of a hop-by-hop header are whole. */
 bool AreSaneIpv6Options(const uint8_t* bytes, uint32_t size);
+
+/**
+ * @param bytes An ICMPv6 message of neighbour discovery that IsSaneTransport() is true for.
+ * @param size Its length.
+ * @param isKnown Says whether a link address is one that a neighbour may have.
+ * @returns True if all link addresses in its options are.
+ */
+bool AreKnownLinkAddresses(const uint8_t* bytes,
+                           uint32_t size,
+                           const std::function<bool(const uint8_t*)>& isKnown);
 
 } // namespace ns3::qemunet
 
