@@ -24,8 +24,6 @@ namespace
 /** What our end of a socket may hold for the guest, in bytes; the kernel allows what
  * net.core.wmem_max says. */
 constexpr int SEND_BUFFER_BYTES = 1 << 20;
-/** More than any frame: what is read beyond the largest of all links ends here. */
-constexpr size_t SPILL_BYTES = 1 << 17;
 
 /** A Unix datagram socket, one frame to a datagram: a program in place of a guest. */
 class SocketStream : public FrameStream
@@ -84,13 +82,10 @@ class TapStream : public FrameStream
 
     int Read(FrameBatch& batch) override
     {
-        static std::array<uint8_t, SPILL_BYTES> spill;
-        uint32_t capacity = FramePool::Get().GetCapacity();
+        uint32_t room = FramePool::Get().GetCapacity() + FRAME_SPARE_BYTES;
         for (unsigned index = 0; index < FRAME_BATCH; ++index)
         {
-            std::array<iovec, 2> vectors{
-                {{batch.frames[index]->data, capacity}, {spill.data(), spill.size()}}};
-            ssize_t bytes = ::readv(GetFd(), vectors.data(), vectors.size());
+            ssize_t bytes = ::read(GetFd(), batch.frames[index]->data, room);
             if (bytes < 0)
             {
                 return index == 0 ? -1 : static_cast<int>(index);

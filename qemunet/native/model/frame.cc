@@ -62,7 +62,7 @@ FramePool::Allocate()
 {
     if (m_free == nullptr)
     {
-        return FramePtr(new Slot(m_capacity));
+        return FramePtr(new Slot(m_capacity + FRAME_SPARE_BYTES));
     }
     Slot* slot = std::exchange(m_free, m_free->next);
     slot->size = 0;
@@ -82,7 +82,7 @@ void
 FramePool::Release(Frame* frame)
 {
     auto slot = static_cast<Slot*>(frame);
-    if (slot->memory.size() < m_capacity)
+    if (slot->memory.size() < m_capacity + FRAME_SPARE_BYTES)
     {
         delete slot;
         return;

@@ -19,6 +19,8 @@ constexpr uint32_t VLAN_TAG_BYTES = 4;
 constexpr uint32_t ETHERNET_FCS_BYTES = 4;
 /** An Ethernet transmitter pads shorter frames (without FCS) to this. */
 constexpr uint32_t ETHERNET_MIN_BYTES = 60;
+/** Room in a frame beyond the longest one, so that one that is longer yet shows by its length. */
+constexpr uint32_t FRAME_SPARE_BYTES = 8;
 /** Type fields below this one are lengths (IEEE 802.3). */
 constexpr uint16_t ETHERTYPE_MIN = 1536;
 
@@ -42,7 +44,7 @@ MaxFrameBytes(uint32_t mtu)
  */
 struct Frame
 {
-    uint8_t* data{nullptr}; //!< The bytes; room for FramePool::GetCapacity().
+    uint8_t* data{nullptr}; //!< The bytes; room for FramePool::GetCapacity() and the spare ones.
     uint32_t size{0};       //!< Bytes used.
 };
 
