@@ -227,7 +227,9 @@ class _Run:
             returned = {}
         problem = None
         if not isinstance(returned, Mapping) or not all(isinstance(name, str) for name in returned):
-            problem = f"experiment returned {type(returned).__name__}, a dict of metrics (or nothing) is wanted"
+            odd = [name for name in returned if not isinstance(name, str)] if isinstance(returned, Mapping) else []
+            what = f"a dict with the name {odd[0]!r}, which is no text" if odd else type(returned).__name__
+            problem = f"experiment returned {what}; a dict of metrics by their names (or nothing) is wanted"
         else:
             for name, value in returned.items():
                 try:

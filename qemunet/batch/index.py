@@ -143,6 +143,14 @@ class Index:
         )
         return Counter(dict(self._read(query)))
 
+    def experiment_errors(self) -> int:
+        """How many runs are done with an error of the experiment itself."""
+        query = (
+            "SELECT count(*) FROM runs JOIN attempts USING (run, attempt) WHERE state = 'done' AND status = 'error'"
+            " AND json_extract(error, '$.layer') = 'experiment'"
+        )
+        return int(self._read(query)[0][0])
+
     def durations_s(self) -> list[float]:
         """How long each attempt took that ended by itself, in seconds."""
         rows = self._read(

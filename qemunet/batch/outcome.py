@@ -85,9 +85,16 @@ def counted_attempt(attempts: Sequence[AttemptRow], retry: Retry) -> int | None:
     return ended[-1].attempt
 
 
-def exit_status(statuses: Mapping[str, int]) -> int:
-    """Of a batch all of whose runs are done, by how many have which status."""
-    return next((status for name, status in _EXITS if statuses.get(name)), 0)
+def exit_status(statuses: Mapping[str, int], *, experiment_errors: int = 0) -> int:
+    """Of a batch all of whose runs are done.
+
+    Args:
+        statuses: How many runs have which status.
+        experiment_errors: How many of those with an error have it from the experiment; they weigh as failed ones.
+    """
+    errors = statuses.get("error", 0) - experiment_errors
+    weighed = {**statuses, "error": errors, "failed": statuses.get("failed", 0) + experiment_errors}
+    return next((status for name, status in _EXITS if weighed.get(name)), 0)
 
 
 def _relative(directory: Path, batch: Path) -> str:

@@ -147,7 +147,9 @@ class _Batch:
             len(self.index.points),
             self.index.states().total(),
             statuses,
-            exit_status(statuses) if self.signal is None else 128 + self.signal,
+            exit_status(statuses, experiment_errors=self.index.experiment_errors())
+            if self.signal is None
+            else 128 + self.signal,
         )
 
     async def main(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 _MOST_BITS = 63
+_WIDEST = 40
 _LEFT_OUT = ("directory", "seed", "verdict")
 
 
@@ -38,8 +39,22 @@ def to_text(frame: pd.DataFrame) -> bytes:
     if frame.empty:
         return b"no rows\n"
     shown = frame.drop(columns=[name for name in _LEFT_OUT if name in frame.columns])
+    for name in shown.columns:
+        if not pd.api.types.is_numeric_dtype(shown[name].dtype):
+            shown[name] = shown[name].astype(object).map(_short)
     text: str = shown.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.6g}")
     return f"{text}\n".encode()
+
+
+def _short(value: Any) -> Any:
+    """A value as a cell of the table: one line of bounded length; a number as it is, what is missing as the others are."""
+    if _is_missing(value):
+        return "-"
+    if isinstance(value, (bool, float)) or (isinstance(value, int) and value.bit_length() <= _MOST_BITS):
+        return value
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
 def _is_missing(value: Any) -> bool:

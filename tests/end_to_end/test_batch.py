@@ -167,3 +167,12 @@ def test_soak_in_brief(bench: Bench) -> None:
     assert counts["(cut)"] > 0
     assert counts["(adopted)"] > 0
     shutil.rmtree(bench.runs)
+
+
+@needs_tun
+def test_an_experiment_that_raises_is_no_failure_of_the_host(bench: Bench) -> None:
+    sweep = a_sweep(bench, "[x]")
+    bench.file("e.py", 'PARAMETERS = {"text": "", "seconds": 0}\n\nasync def experiment(bed):\n    return {3: 4}\n')
+    done = bench.qemunet("batch", sweep, "--runs-dir", bench.runs)
+    assert done.returncode == 1, done.stderr
+    assert "experiment returned a dict with the name 3, which is no text" in done.stderr

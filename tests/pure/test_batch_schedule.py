@@ -324,6 +324,19 @@ def test_exit_status_of_a_batch(words: Mapping[str, int], code: int) -> None:
     assert exit_status(words) == code
 
 
+def test_what_an_experiment_raises_is_no_failure_of_the_host(tmp_path: Path) -> None:
+    sweep = a_sweep(points=2)
+    index = new_index(tmp_path, sweep)
+    script(tmp_path, {1: ["error:experiment"]})
+    trio.run(Schedule(sweep, index, executor(), view=Recorder()).run)
+    statuses = index.statuses()
+    assert (statuses, index.experiment_errors()) == ({"passed": 1, "error": 1}, 1)
+    assert exit_status(statuses, experiment_errors=1) == 1
+    assert exit_status({"error": 2, "unfaithful": 1}, experiment_errors=1) == 4
+    assert exit_status({"error": 1, "unfaithful": 1}, experiment_errors=1) == 5
+    index.close()
+
+
 @pytest.mark.parametrize(
     ("runs", "durations_s", "jobs", "text"),
     [

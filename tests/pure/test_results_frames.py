@@ -13,7 +13,8 @@ from qemunet.cli.main import main
 from qemunet.errors import InputError
 from qemunet.report.batch_data import read_batch_data
 from qemunet.report.batch_page import batch_page
-from qemunet.results.frames import point_frame, run_frame
+from qemunet.results.export import to_text
+from qemunet.results.frames import point_frame, run_frame, table
 from qemunet.results.record import RunDirectory, this_process
 from qemunet.results.records import counted, read_results, read_sources
 from tests.batches_on_disk import Made, make_batch
@@ -179,3 +180,13 @@ def test_the_verb(batch: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixtur
     assert out.endswith(b"5 runs, 3 passed, 1 failed, 1 unfaithful, 1 missing\n")
     assert main(["results", str(tmp_path / "none")]) == 2
     assert main(["results", str(batch), "-o", str(tmp_path / "no" / "file")]) == 3
+
+
+def test_a_table_for_people_has_cells_of_bounded_width() -> None:
+    rows = [{"v": "z" * 300_000, "n": 10**400, "l": [1] * 99, "none": None}, {"v": "two\nlines", "d": 1.5}]
+    head, first, second, *rest = to_text(table(rows)).decode().split("\n")
+    assert rest == [""]
+    assert max(map(len, (head, first, second))) < 200
+    assert "zzz..." in first
+    assert "two lines" in second
+    assert "None" not in first + second
