@@ -64,7 +64,7 @@ def ratio_of(what: str, ratios: list[float], bound: float, *, most: bool = False
 def peak_of(runs: Sequence[Metrics]) -> float:
     """What a chain carries at most: the largest of the medians over the repetitions, one for each request."""
     curves = [[step["carried"] for step in metrics["curve"]] for metrics in runs]
-    return max(statistics.median(carried) for carried in zip(*curves, strict=True))
+    return float(max(statistics.median(carried) for carried in zip(*curves, strict=True)))
 
 
 def promises(runs: Mapping[tuple[str, int], Mapping[int, Metrics]]) -> Iterator[Ratio]:
@@ -86,10 +86,10 @@ def promises(runs: Mapping[tuple[str, int], Mapping[int, Metrics]]) -> Iterator[
     peaks = {chain: peak_of(list(of.values())) for chain, of in runs.items()}
 
     def to_peak(chain: tuple[str, int]) -> Callable[[Metrics, Metrics], float]:
-        return lambda one, _: one["overload_total_pps"] / peaks[chain]
+        return lambda one, _: float(one["overload_total_pps"]) / peaks[chain]
 
     def saturated(one: Metrics, other: Metrics) -> float:
-        return one["overload_total_pps"] / other["overload_total_pps"]
+        return float(one["overload_total_pps"]) / float(other["overload_total_pps"])
 
     lengths = sorted({length for _, length in runs})
     for length in lengths:

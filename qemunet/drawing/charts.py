@@ -142,11 +142,14 @@ def draw_metric(chart: MetricChart) -> str:
                 1.0, 1.02, _short(chart.facet, 40), transform=axes.transAxes, ha="right", va="bottom", weight="bold"
             )
         if many:
+            formatter = axes.yaxis.get_major_formatter()
+            formatter.set_locs(axes.get_yticks())  # Only then it knows of a common power of ten, written above the axis.
+            above = chart.facet or formatter.get_offset()
             columns = 2 if max(len(series.label) for series in chart.series) <= 16 else 1
             axes.legend(
                 title=_short(chart.legend, 48),
                 loc="lower left",
-                bbox_to_anchor=(0.0, 1.1 if chart.facet else 1.02),
+                bbox_to_anchor=(0.0, 1.1 if above else 1.02),
                 ncols=min(columns + (len(chart.series) > 4 and columns == 2), len(chart.series)),
                 borderaxespad=0.0,
                 alignment="left",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemunet.cli.main import main
-from qemunet.drawing.charts import draw_lag
+from qemunet.drawing.charts import MetricChart, Sample, Series, draw_lag, draw_metric
 from qemunet.errors import InputError
 from qemunet.report import write_report
 from qemunet.report.axes import axis_of, log_parameters
@@ -473,3 +473,13 @@ def luminance(colour: str) -> float:
     parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_power_of_ten_of_an_axis_does_not_stand_in_the_legend() -> None:
+    def height(factor: float) -> float:
+        series = [Series(label, [Sample(1, factor * each), Sample(2, factor)]) for label, each in (("a", 2), ("b", 3))]
+        found = re.search(r'viewBox="0 0 [0-9.]+ ([0-9.]+)"', draw_metric(MetricChart("m", "p", series)))
+        assert found
+        return float(found[1])
+
+    assert height(1e30) > height(1.0)
