@@ -143,9 +143,8 @@ def draw_metric(chart: MetricChart) -> str:
             )
         if many:
             formatter = axes.yaxis.get_major_formatter()
-            formatter.set_locs(
-                axes.get_yticks()
-            )  # Only then it knows of a common power of ten, written above the axis.
+            # Only then it knows of a common power of ten, which is written above the axis.
+            formatter.set_locs(list(map(float, axes.get_yticks())))
             above = chart.facet or formatter.get_offset()
             columns = 2 if max(len(series.label) for series in chart.series) <= 16 else 1
             axes.legend(
