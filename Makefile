@@ -71,7 +71,7 @@ TASKS ?= 1000
 bench-skew: setup
 	$(BIN)/python benchmarks/skew.py --tasks $(TASKS)
 
-# Whether pings see the delays of a distribution, and flows the rate and the losses, of wires between containers; 2.5 min.
+# Whether pings see the delays of a distribution, and flows the rate and the losses, of wires between containers; 3 min.
 PINGS ?= 2000
 bench-delays: setup
 	$(BIN)/python benchmarks/delays.py --pings $(PINGS)
