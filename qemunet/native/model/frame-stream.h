@@ -22,7 +22,7 @@ constexpr unsigned FRAME_BATCH = 64;
 struct FrameBatch
 {
     std::array<FramePtr, FRAME_BATCH> frames; //!< Frames; all are there before a read.
-    std::array<uint32_t, FRAME_BATCH> bytes;  //!< True lengths, also of those cut to the frame.
+    std::array<uint32_t, FRAME_BATCH> bytes;  //!< Lengths; of one cut to the frame more than that.
 };
 
 /** A descriptor that carries whole frames, either way, and never blocks. */
