@@ -27,7 +27,9 @@ pipe is emptied elsewhere, so nothing of it gets into a later frame, and no SIGP
 
 On a terminal that the kernel prints on as well, the output is *encoded* (``base64`` or ``od``) by a relay of each
 command (encoding.py undoes it), which ends at a line that the shell writes behind the command's output, after an
-empty line on the terminal that parts it from what the command itself has written there. Where a guest has no second console, a *sentinel* stands beside the command in the foreground and takes ``q_g`` and ``q_h``.
+empty line on the terminal that parts it from what the command itself has written there. (The line is written at once,
+newlines on both sides, so nothing that a process left behind writes gets into it. ``printf`` of bash and ash writes each
+line by itself, where its first output went to a terminal; bash's ``echo`` as well.) Where a guest has no second console, a *sentinel* stands beside the command in the foreground and takes ``q_g`` and ``q_h``.
 
 A mark is ``0x1e q NONCE WORD... newline``. Nonces are random, fresh for each command, and no variable of anything it
 runs, so a command can print marks as it likes and never one that counts. What is typed holds no 0x1e: an echo is no
@@ -117,8 +119,13 @@ q_z() {{
 }}
 q_s() {{ [ -z "$q_c" ] || {{ exec 5<&-; sed "/^$1\$/q" <>"$q_d/f" 4>&- 6>&- 7>&- | $q_c >&3 4>&- 6>&- 7>&- & q_p=$!
  until command exec 4>"$q_d/f" || ! [ -p "$q_d/f" ]; do :; done; }}; }}
+q_x() {{ echo "$q_n$1"; }}
+[ "$BASH_VERSION" ] && q_x() {{ cat <<E
+$q_n$1
+E
+}}
 q_f() {{ if [ "$q_c" ]
- then until command exec 5<"$q_d/f" || ! [ -p "$q_d/f" ]; do :; done; printf '\n\n' >&3; printf '\n%s\n' "$1" >&4; wait "$q_p"; exec 4>&-; printf '\036q%s %s\n' "$1" "$2" >&3
+ then until command exec 5<"$q_d/f" || ! [ -p "$q_d/f" ]; do :; done; printf '\n\n' >&3; q_x "$1" >&4; wait "$q_p"; exec 4>&-; printf '\036q%s %s\n' "$1" "$2" >&3
  else printf '\036q%s %s\n' "$1" "$2" >&4 || printf '\036q%s %s lost\n' "$1" "$2" >&3; fi; }}
 q_w() {{
  trap '' INT QUIT TERM

@@ -335,6 +335,19 @@ def test_left_behind_writes_before_the_next_command(on_shell: Callable[[Body], N
     on_shell(body)
 
 
+def test_left_behind_writes_into_the_end(on_shell: Callable[[Body], None], tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    behind = f"( trap '' HUP; while printf stray; do :; done ) 2>/dev/null & echo $! >{pid}"
+
+    async def body(terminal: Terminal) -> None:
+        for _ in range(40):
+            ended = await terminal.run(behind)
+            assert (ended.exit_status, ended.output.replace(b"stray", b"")) == (0, b"")
+            assert (await terminal.run(f"kill -9 $(cat {pid}); echo done")).output == b"done\n"
+
+    on_shell(body)
+
+
 @pytest.mark.parametrize(
     "mess",
     [
