@@ -45,6 +45,8 @@ def test_what_a_run_cost(tmp_path: Path, simulator: str) -> None:
     assert (load.most_drops, load.most_drops_at_ns) == (0, 0)
     # Nothing runs within a nanosecond; a loop that sleeps until then is later.
     assert 0 < report.missed <= report.counters.lag.count
+    # Real-time priority would keep the threads of ns-3's TapBridge waiting; the other simulator is to run at its best.
+    assert report.scheduling.policy == "SCHED_OTHER" or simulator == "qemunet"
 
 
 def test_polling_takes_a_processor_and_frames_pass(tmp_path: Path) -> None:
