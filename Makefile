@@ -16,8 +16,12 @@ run: setup
 	  echo "make run: the machine was too busy for a faithful run (try $$try of 3)" >&2; \
 	done; exit 5
 
+# Tests in tests/pure wait for shells more than they compute, and have nothing but their own processes: they run side by side.
 test: setup
-	$(BIN)/python -m pytest --durations=10
+	@status=0; \
+	$(BIN)/python -m pytest -n 4 tests/pure || status=$$?; \
+	$(BIN)/python -m pytest --durations=10 --ignore=tests/pure || status=$$?; \
+	exit $$status
 
 # Thousands of commands that try to break consoles, on machines and containers; every byte and status is checked.
 # In full it takes hours under emulation: make torture COMMANDS=300 BYTES=20MB, or PARTS="containers machines", is less.

@@ -267,7 +267,8 @@ class Armed:
             written=watch.output,
             exit_status=status,
             begun_ns=begun_ns,
-            ended_ns=time.monotonic_ns() if last is None else last.read_ns,
+            # The mark of a shell that died comes by the terminal, which may be ahead of the channel.
+            ended_ns=time.monotonic_ns() if last is None else max(last.read_ns, begun_ns),
             mixed=self._shell.watched and (decoder is None or decoder.mixed or not decoder.complete),
         )
 
