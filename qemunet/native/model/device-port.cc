@@ -10,6 +10,7 @@
 #include "ns3/pointer.h"
 #include "ns3/simulator.h"
 
+#include <string>
 #include <utility>
 
 namespace ns3::qemunet
@@ -21,13 +22,21 @@ namespace
 /** Frames that may wait for Release(); what is more is the device's to drop. */
 constexpr size_t HELD_FRAMES = 64;
 
-/** @returns True if a device is one of an ad hoc Wi-Fi, whose library this one does not need. */
-bool
-IsAdHoc(const NetDevice& device)
+/** @returns The type of a Wi-Fi device's MAC, whose library this one does not need; "" of any
+ * other. */
+std::string
+GetMacType(const NetDevice& device)
 {
     PointerValue mac;
-    return device.GetAttributeFailSafe("Mac", mac) && mac.GetObject() &&
-           mac.GetObject()->GetInstanceTypeId().GetName() == "ns3::AdhocWifiMac";
+    bool has = device.GetAttributeFailSafe("Mac", mac) && mac.GetObject();
+    return has ? mac.GetObject()->GetInstanceTypeId().GetName() : "";
+}
+
+/** @returns True if an address is one of few, or there was room for it. */
+bool
+IsOneOf(std::set<Mac48Address>& few, size_t most, Mac48Address address)
+{
+    return few.contains(address) || (few.size() < most && few.insert(address).second);
 }
 
 } // namespace
@@ -35,7 +44,8 @@ IsAdHoc(const NetDevice& device)
 DevicePort::DevicePort(Ptr<NetDevice> device)
     : m_device(device),
       m_anyName(device->SupportsSendFrom()),
-      m_adHoc(IsAdHoc(*device))
+      m_wifi(!GetMacType(*device).empty()),
+      m_direct(m_wifi && GetMacType(*device) != "ns3::StaWifiMac")
 {
     device->GetNode()->RegisterProtocolHandler(MakeCallback(&DevicePort::Receive, this),
                                                0,
@@ -108,23 +118,34 @@ DevicePort::PutFrame(FramePtr frame)
 bool
 DevicePort::Carries(const Frame& frame) const
 {
-    if (m_anyName)
-    {
-        return true;
-    }
     Mac48Address destination;
     Mac48Address source;
     destination.CopyFrom(frame.data);
     source.CopyFrom(frame.data + 6);
-    Mac48Address own = Mac48Address::ConvertFrom(m_device->GetAddress());
-    // ns-3's Wi-Fi ends the program where a device sends to itself.
-    return source == own && destination != own && MaySendTo(destination);
+    if (!m_anyName)
+    {
+        Mac48Address own = Mac48Address::ConvertFrom(m_device->GetAddress());
+        // ns-3's Wi-Fi ends the program where a device sends to itself.
+        if (source != own || destination == own)
+        {
+            return false;
+        }
+    }
+    return MaySendTo(destination);
 }
 
 bool
 DevicePort::MaySendTo(Mac48Address destination) const
 {
-    if (!m_adHoc || destination.IsGroup() || m_strangers.contains(destination))
+    if (!m_wifi || destination.IsBroadcast())
+    {
+        return true;
+    }
+    if (destination.IsGroup())
+    {
+        return IsOneOf(m_groups, MOST_GROUPS, destination);
+    }
+    if (!m_direct)
     {
         return true;
     }
@@ -136,7 +157,7 @@ DevicePort::MaySendTo(Mac48Address destination) const
             return true;
         }
     }
-    return m_strangers.size() < MOST_STRANGERS && m_strangers.insert(destination).second;
+    return IsOneOf(m_strangers, MOST_STRANGERS, destination);
 }
 
 void

@@ -26,14 +26,18 @@ namespace ns3::qemunet
  * would send every frame in its own, so it carries only those of the guest that has its address,
  * and brings only those to that guest or to a group.
  *
- * A device in an ad hoc network keeps a state of each station that it was to send to, for good. So
- * it carries only frames to those that are there, to groups and to some others.
+ * A Wi-Fi device has a queue for each group of stations and, where there is no access point
+ * between, a state of each station that it was to send to; it keeps them for good, and looks at all
+ * queues for each frame. So it carries only frames to stations that are there, to some others, and
+ * to some hundred groups.
  */
 class DevicePort : public FrameSink
 {
   public:
     /** Stations that are not there, to which frames are sent all the same. */
-    static constexpr size_t MOST_STRANGERS = 256;
+    static constexpr size_t MOST_STRANGERS = 32;
+    /** Groups to which a Wi-Fi device sends; each neighbour with IPv6 makes one. */
+    static constexpr size_t MOST_GROUPS = 512;
 
     /**
      * @param device The device.
@@ -79,12 +83,14 @@ class DevicePort : public FrameSink
 
     Ptr<NetDevice> m_device;        //!< The device.
     bool m_anyName;                 //!< It can send in another's name.
-    bool m_adHoc;                   //!< It has a state for each station.
+    bool m_wifi;                    //!< It has a queue for each group.
+    bool m_direct;                  //!< It has one for each station, not for an access point only.
     bool m_waiting{false};          //!< Until Release().
     std::vector<FramePtr> m_held;   //!< Frames that wait for it.
     FrameSink* m_receiver{nullptr}; //!< The door.
-    /** Ad hoc: stations that are not there, to which frames were sent. */
+    /** Wi-Fi: stations that are not there, to which frames were sent. */
     mutable std::set<Mac48Address> m_strangers;
+    mutable std::set<Mac48Address> m_groups; //!< Wi-Fi: groups to which frames were sent.
 };
 
 } // namespace ns3::qemunet
