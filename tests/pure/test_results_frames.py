@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -106,6 +107,12 @@ def test_plain_runs_and_several_of_both(batch: Path) -> None:
     assert (plain["parameters"], plain["directory"]) == ({"load": "5", "kind": "qemu"}, str(runs / "ping" / "1"))
     assert missing_runs(runs) == 2
     assert read_results(runs / "ping" / "1") == [plain]
+    # A batch may have plain runs beside its own; they are theirs who ask for what is above it.
+    beside = RunDirectory.create(runs, "sweep", {"parameters": {}, "seed": 3, "process": this_process(), "topology": "t"})
+    beside.end("passed", metrics={})
+    assert str(beside.path) in [each["directory"] for each in read_results(runs)]
+    assert len(read_results(batch)) == 5
+    shutil.rmtree(beside.path)
     # Runs of different experiments are of different points, and parameters that only some have are numbers all the same.
     points = point_frame(runs, where="pps.mean > 6")
     assert list(points["source"]) == ["ping on t.txt", "stream on t.txt", "sweep", "sweep"]
