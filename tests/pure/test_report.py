@@ -336,6 +336,9 @@ def test_what_is_neither_a_run_nor_a_batch(tmp_path: Path) -> None:
         write_report(tmp_path / "runs" / "sweep", target)
     assert not target.exists()
     assert main(["report", str(tmp_path / "none")]) == 2
+    run = str(tmp_path / "runs" / "job" / "1")
+    assert main(["report", run, "-o", "/dev/full"]) == 3
+    assert main(["report", run, "-o", str(target), "--figures", "/dev/full"]) == 3
 
 
 def grid() -> tuple[list[dict[str, str]], list[Made]]:

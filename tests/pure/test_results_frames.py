@@ -108,7 +108,9 @@ def test_plain_runs_and_several_of_both(batch: Path) -> None:
     assert missing_runs(runs) == 2
     assert read_results(runs / "ping" / "1") == [plain]
     # A batch may have plain runs beside its own; they are theirs who ask for what is above it.
-    beside = RunDirectory.create(runs, "sweep", {"parameters": {}, "seed": 3, "process": this_process(), "topology": "t"})
+    beside = RunDirectory.create(
+        runs, "sweep", {"parameters": {}, "seed": 3, "process": this_process(), "topology": "t"}
+    )
     beside.end("passed", metrics={})
     assert str(beside.path) in [each["directory"] for each in read_results(runs)]
     assert len(read_results(batch)) == 5
