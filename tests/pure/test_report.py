@@ -486,3 +486,23 @@ def test_the_power_of_ten_of_an_axis_does_not_stand_in_the_legend() -> None:
         return float(found[1])
 
     assert height(1e30) > height(1.0)
+
+
+def drawn_words(*samples: Sample) -> list[str]:
+    return re.findall(r">([^<>\n]+)</text>", draw_metric(MetricChart("m", "p", [Series("", samples)])))
+
+
+def test_an_axis_is_labelled_where_points_are_and_not_between_whole_numbers() -> None:
+    assert drawn_words(Sample(1, 5), Sample(2, 6))[:3] == ["1", "2", "p"]
+    assert drawn_words(Sample(0.5, 5), Sample(2, 6), Sample(4, 6))[:4] == ["0.5", "2", "4", "p"]
+    many = drawn_words(*(Sample(each, each) for each in range(1, 12)))
+    assert all(word.isdecimal() for word in many[: many.index("p")])
+
+
+def test_only_an_interval_that_dwarfs_the_others_is_cut() -> None:
+    def highest(*reaches: float) -> float:
+        samples = [Sample(at, 5 + at / 10, 5 - reach, 5 + reach) for at, reach in enumerate(reaches)]
+        return max(float(word) for word in drawn_words(*samples)[len(reaches) + 1 :] if re.fullmatch(r"[0-9.]+", word))
+
+    assert highest(2, 2, 2) > 6.5
+    assert highest(0.1, 0.1, 100) < 10
