@@ -88,8 +88,9 @@ def check_inputs(sweep: Sweep, points: Mapping[int, Mapping[str, str]]) -> None:
                 topology = read_topology(sweep.topology, parameters=overrides)
                 make_plan(topology, seed=1, source_directory=source_directory(sweep.topology))
         except InputError as error:
-            values = ", ".join(f"{name}={text}" for name, text in parameters.items())
-            error.hint = f"seen with point {point} ({values}); {error.hint or 'correct it, or exclude the point'}"
+            if parameters:
+                values = ", ".join(f"{name}={text}" for name, text in parameters.items())
+                error.hint = f"seen with point {point} ({values}); {error.hint or 'correct it, or exclude the point'}"
             raise
 
 

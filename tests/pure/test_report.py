@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -372,7 +373,8 @@ def test_the_page_of_a_batch(tmp_path: Path) -> None:
     assert "a: &lt;b&gt;no&lt;/b&gt; route" in page
     assert "59 of 60 runs have a result" in page
     assert "qemunet batch &#39;/home/u/my sweep.yaml&#39;" in page
-    assert "--resume" in page
+    assert f"--runs-dir '{batch.parent}' --resume</pre>" in html.unescape(page)
+    assert f"--runs-dir '{batch.parent}-again'</pre>" in html.unescape(page)
     for words in ("<b>1</b> <span>✕ failed", "<b>1</b> <span>≈ unfaithful", "<b>1</b> <span>! error"):
         assert words in page
     assert "2 attempts that were cut" in page
@@ -387,6 +389,7 @@ def test_a_batch_of_strange_metrics_or_of_none(tmp_path: Path) -> None:
         "huge": 10**300,
         HOSTILE: 3.5,
         "flag": True,
+        "": 1,
     }
     made = [Made(1, metrics=metrics), Made(2, metrics=metrics), Made(2, "lost"), Made(1, None, cut=2)]
     batch = make_batch(
@@ -394,8 +397,8 @@ def test_a_batch_of_strange_metrics_or_of_none(tmp_path: Path) -> None:
     )
     written = write_report(batch, tmp_path / "report.html", figures=tmp_path / "figures")
     outline(written[0])
-    assert len(written) == len(set(written)) == 7
-    assert all(path.parent == tmp_path / "figures" for path in written[1:])
+    assert len(written) == len(set(written)) == 9
+    assert all(path.parent == tmp_path / "figures" and path.name[0] != "-" for path in written[1:])
     empty = make_batch(tmp_path / "empty", [{}], [])
     write_report(empty, tmp_path / "report.html")
     outline(tmp_path / "report.html")
