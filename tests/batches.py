@@ -28,6 +28,7 @@ class Recorder:
         self.ends: list[AttemptRow] = []
         self.counted: Counter[int] = Counter()
         self.added = 0
+        self.warnings: list[str] = []
         self.running = 0
         self.most = 0
 
@@ -43,6 +44,9 @@ class Recorder:
 
     def planned(self, runs: int) -> None:
         self.added += runs
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def a_sweep(*, points: int = 1, repeat: int = 1) -> Sweep:

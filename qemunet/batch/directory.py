@@ -17,7 +17,7 @@ from qemunet.batch.schedule import plan_runs
 from qemunet.errors import HostError, InputError
 from qemunet.experiment import load_experiment, split_parameters
 from qemunet.plan import make_plan
-from qemunet.results.places import INDEX
+from qemunet.results.places import INDEX, plain_runs
 from qemunet.results.record import to_json, write_whole
 from qemunet.topology import declared_parameters, read_topology, source_directory
 
@@ -27,8 +27,12 @@ MOST_PLANS = 100
 
 
 def refuse_foreign(directory: Path) -> None:
-    """A directory that is there must be a batch, or the beginning of one."""
+    """A directory that is there must be a batch, or the beginning of one.
+
+    Runs of an experiment with the sweep's name may have made it: first_look.py and first_look.yaml go together.
+    """
     ours = {SWEEP, BATCH, LOCK, *(f"{INDEX}{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))}
+    ours |= {run.name for run in plain_runs(directory)}
     others = sorted(entry.name for entry in directory.iterdir() if entry.name not in ours and entry.name[0] != ".")
     if others and not (directory / INDEX).exists():
         raise InputError(
@@ -84,8 +88,9 @@ def check_inputs(sweep: Sweep, points: Mapping[int, Mapping[str, str]]) -> None:
                 topology = read_topology(sweep.topology, parameters=overrides)
                 make_plan(topology, seed=1, source_directory=source_directory(sweep.topology))
         except InputError as error:
-            values = ", ".join(f"{name}={text}" for name, text in parameters.items())
-            error.hint = f"seen with point {point} ({values}); {error.hint or 'correct it, or exclude the point'}"
+            if parameters:
+                values = ", ".join(f"{name}={text}" for name, text in parameters.items())
+                error.hint = f"seen with point {point} ({values}); {error.hint or 'correct it, or exclude the point'}"
             raise
 
 

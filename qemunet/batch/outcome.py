@@ -49,7 +49,8 @@ def why_of(status: str, record: Mapping[str, Any], outcome: Attempt) -> str:
         case "passed":
             return "the experiment returned"
         case "unfaithful":
-            return str((record.get("fidelity") or {}).get("summary") or "over its fidelity limits")
+            summary = str((record.get("fidelity") or {}).get("summary") or "over its fidelity limits")
+            return summary.removeprefix("unfaithful: ")
         case "failed" | "error":
             return problem or outcome.why or status
         case "interrupted":

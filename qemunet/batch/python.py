@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ENDS_WITH_RESULTS = {0, 1, 4, 5}
+_ERROR = ("qemunet: ", "qemunet batch: error: ")
+"""What the lines begin with by which a process says why it ends."""
+_MOST_SAID = 1000
 _ERRORS: Mapping[int, type[QemunetError]] = {2: InputError}
 
 
@@ -53,6 +56,8 @@ def batch(
         InputError: the sweep cannot be used, or its batch is there already.
         HostError: runs cannot be started here.
     """
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise InputError(f"{name!r} is no name of a batch directory", hint="say by runs_dir where it goes")
     with tempfile.TemporaryDirectory(prefix="qemunet-sweep-") as directory:
         file = _written(sweep, Path(directory) / f"{name}.yaml") if isinstance(sweep, Mapping) else Path(sweep)
         words = ["batch", str(file), "--json", "--runs-dir", str(runs_dir)]
@@ -112,7 +117,10 @@ def _run(words: list[str]) -> list[dict[str, Any]]:
         with process.stderr:
             try:
                 for line in process.stderr:
-                    said = [*said[-20:], line.rstrip("\n")]
+                    # The error comes last; it may be many lines, a mistake each.
+                    if line.startswith(_ERROR):
+                        said = []
+                    said = [*said[-_MOST_SAID:], line.rstrip("\n")]
                     print(line, end="", file=sys.stderr)
                 process.wait()
             except BaseException:
@@ -133,9 +141,10 @@ def _fail(status: int, said: list[str]) -> NoReturn:
     """Raise what the process has said when it ended."""
     if status == 130:
         raise KeyboardInterrupt
-    begin = max((number for number, line in enumerate(said) if line.startswith("qemunet: ")), default=len(said))
+    begin = max((number for number, line in enumerate(said) if line.startswith(_ERROR)), default=len(said))
     lines = [line for line in said[begin:] if line]
     hint = next((line.partition("hint: ")[2] for line in lines if "  hint: " in line), None)
-    message = "\n".join(line for line in lines if "  hint: " not in line).removeprefix("qemunet: ")
+    message = "\n".join(line for line in lines if "  hint: " not in line).removeprefix("qemunet batch: error: ")
+    message = message.removeprefix("qemunet: ")
     message = message.partition(": ")[2] or message or f"the batch ended with status {status}"
     raise _ERRORS.get(status, HostError)(message, hint=hint)

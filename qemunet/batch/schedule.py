@@ -7,10 +7,10 @@ import math
 import random
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import trio
 
@@ -21,6 +21,8 @@ from qemunet.batch.outcome import FINISHED, counted_attempt, row_of
 from qemunet.batch.space import run_seed
 from qemunet.batch.stopping import more_repetitions
 from qemunet.errors import HostError, QemunetError
+from qemunet.results.statistics import is_number
+from qemunet.topology.problems import did_you_mean
 
 HANG_S = 120.0
 """A run that has not ended so long after its own time-out hangs in its teardown, and is ended from outside."""
@@ -42,6 +44,9 @@ class View(Protocol):
 
     def planned(self, runs: int) -> None:
         """So many runs were added by a stopping rule."""
+
+    def warn(self, text: str) -> None:
+        """Something is likely not what the user wants."""
 
 
 class Schedule:
@@ -68,6 +73,7 @@ class Schedule:
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
         self._failure: QemunetError | None = None
+        self._warned = False
 
     async def run(self) -> None:
         """Execute everything. When cancelled, the runs that are running are ended and written down as cut.
@@ -170,6 +176,7 @@ class Schedule:
         )
         if not more:
             return
+        self._warn_of_metric([row.metrics or {} for row in counted if row.status == "passed"])
         everything = self._index.runs()
         number = max(run.run for run in everything)
         position = max(run.position for run in everything)
@@ -188,6 +195,17 @@ class Schedule:
         self._view.planned(len(added))
         for run in added:
             self._push(run, 0)
+
+    def _warn_of_metric(self, passed: Sequence[Mapping[str, Any]]) -> None:
+        """Say once that a stopping rule waits for what runs do not have: it would take all points to their ``max``."""
+        until = self._sweep.repeat.until
+        if self._warned or until is None or not passed:
+            return
+        if not any(is_number(metrics.get(until.metric)) for metrics in passed):
+            self._warned = True
+            names = dict.fromkeys(name for metrics in passed for name, value in metrics.items() if is_number(value))
+            near = did_you_mean(until.metric, names)
+            self._view.warn(f"no number {until.metric!r}, by which repetitions end, is among the metrics{near}")
 
 
 def plan_runs(sweep: Sweep, points: Mapping[int, Mapping[str, str]]) -> list[PlannedRun]:

@@ -257,7 +257,10 @@ def _whole(text: str, least: int, most: int) -> int:
 
 
 def _jobs(text: str) -> int | Literal["auto"] | None:
-    return "auto" if text == "auto" else _whole(text, 1, 10_000)
+    try:
+        return "auto" if text == "auto" else _whole(text, 1, 10_000)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor auto") from None
 
 
 def _positive(text: str, what: str) -> float | None:

@@ -71,6 +71,10 @@ class BatchView:
         self._total += runs
         self._show()
 
+    def warn(self, text: str) -> None:
+        """Told in a line of its own."""
+        self._progress.say(f"warning: {text}")
+
     def _show(self) -> None:
         done = self._statuses.total()
         parts = [f"{self._statuses[status]} {status}" for status in STATUSES if self._statuses[status]]

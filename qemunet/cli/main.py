@@ -6,13 +6,14 @@ A verb's module is imported only when the verb is used, so that ``qemunet check`
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 from qemunet import __version__
-from qemunet.errors import QemunetError
+from qemunet.cli.streams import give_up_output, open_standard_streams
+from qemunet.errors import HostError, QemunetError
 
 VERBS = {
     "run": "run an experiment on a topology",
@@ -35,6 +36,7 @@ EXIT_BY_LAYER = {"input": 2, "host": 3, "simulation": 4, "guest": 4, "task": 1, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status of the table in the README."""
+    open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
         prog="qemunet", description="Real virtual machines joined by ns-3 models in real time."
@@ -67,11 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read standard output has gone (`qemunet ... | head`); nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         return 141
     except Exception as error:
         if namespace.debug:
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            give_up_output()
+            where = error.filename or "standard output"
+            show_error(HostError(f"{where} cannot be written: {error.strerror}", hint="make room, then do it again"))
+            return EXIT_BY_LAYER["host"]
         print(f"qemunet: internal error: {type(error).__name__}: {error}", file=sys.stderr)
         print("  hint: this is a defect of qemunet; run the same again with --debug and report it", file=sys.stderr)
         return 4

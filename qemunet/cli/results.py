@@ -64,7 +64,12 @@ def execute(arguments: argparse.Namespace) -> int:
     missing = sum(len(source.records) for source in sources) - len(records)
     counts = Counter({"passed": 0, "failed": 0, "unfaithful": 0})
     counts.update(str(record["status"]) for record in records)
-    said = [f"{len(records)} runs", *(f"{count} {status}" for status, count in counts.items()), f"{missing} missing"]
+    chosen = "" if arguments.where is None else f"{len(rows)} rows of "
+    said = [
+        f"{chosen}{len(records)} runs",
+        *(f"{count} {status}" for status, count in counts.items()),
+        f"{missing} missing",
+    ]
     if arguments.format is None and arguments.output is None:
         data += f"{', '.join(said)}\n".encode()
     else:

@@ -6,12 +6,14 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median_low
 from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from qemunet.drawing.style import INK, PALE, PAPER
 
@@ -26,6 +28,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _PATTERNS: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _MOST_WORDS = 26
 _MOST_BEYOND = 1.5  # shares of the span of the means that intervals may reach beyond them
+_MOST_ABOVE_OTHERS = 3.0  # how far, over that of half of the intervals
 _MOST_TICKS = 7  # values of a parameter that each get a tick
 
 _SETTINGS: Any = {
@@ -129,12 +132,14 @@ def draw_metric(chart: MetricChart) -> str:
         elif chart.scale == "log":
             axes.set_xscale("log")
             _plain_logs(axes, "x", [float(each.x) for series in chart.series for each in series.samples])
+        else:
+            _ticks_at_values(axes, [float(each.x) for series in chart.series for each in series.samples])
         if chart.log_metric:
             axes.set_yscale("log")
             _plain_logs(axes, "y", [each.mean for series in chart.series for each in series.samples])
         else:
             axes.ticklabel_format(axis="y", style="sci", scilimits=(-4, 6), useMathText=False)
-            _bound(axes, [each.mean for series in chart.series for each in series.samples])
+            _bound(axes, [each for series in chart.series for each in series.samples])
         axes.set_xlabel(_short(chart.parameter, 48))
         axes.set_ylabel(_short(chart.metric, 32))
         if chart.facet:
@@ -237,12 +242,29 @@ def _draw_series(axes: Axes, index: int, series: Series, xs: Sequence[float], *,
     )
 
 
-def _bound(axes: Axes, means: Sequence[float]) -> None:
-    """Let no interval, such as that of two runs that differ, make all else too small to see."""
+def _bound(axes: Axes, samples: Sequence[Sample]) -> None:
+    """Let no interval, such as that of two runs that differ, make all else too small to see.
+
+    One that is like the others does not, however wide they are.
+    """
+    means = [each.mean for each in samples]
     span = max(means) - min(means)
     if span > 0:
+        reaches = [each.high - each.mean for each in samples if each.high is not None]
+        beyond = max(_MOST_BEYOND * span, _MOST_ABOVE_OTHERS * median_low(reaches or [0.0]))
         low, high = axes.get_ylim()
-        axes.set_ylim(max(low, min(means) - _MOST_BEYOND * span), min(high, max(means) + _MOST_BEYOND * span))
+        axes.set_ylim(max(low, min(means) - beyond), min(high, max(means) + beyond))
+
+
+def _ticks_at_values(axes: Axes, values: Sequence[float]) -> None:
+    """Label a linear axis where points are, if they have room, and never by halves of what is whole."""
+    distinct = sorted(set(values))
+    span = distinct[-1] - distinct[0]
+    if len(distinct) <= _MOST_TICKS and all(b - a >= span / _MOST_TICKS for a, b in pairwise(distinct)):
+        axes.xaxis.set_major_locator(FixedLocator(distinct))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    elif all(value.is_integer() for value in distinct):
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _plain_logs(axes: Axes, axis: Literal["x", "y"], values: Sequence[float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from qemunet.errors import InputError
+from qemunet.errors import HostError, InputError
 from qemunet.report.source import kind_of
 
 __all__ = ["write_report"]
@@ -23,7 +23,8 @@ def write_report(path: Path, target: Path, *, figures: Path | None = None) -> li
         What was written.
 
     Raises:
-        InputError: the path is neither a run nor a batch or cannot be read, or a file cannot be written.
+        InputError: the path is neither a run nor a batch, or cannot be read.
+        HostError: a file cannot be written.
     """
     try:
         if kind_of(path) == "run":
@@ -45,7 +46,8 @@ def _figures(directory: Path, pictures: Mapping[str, str]) -> list[Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{directory}: cannot be made: {error.strerror or error}") from None
+        hint = "name another place with --figures"
+        raise HostError(f"{directory} cannot be made: {error.strerror or error}", hint=hint) from error
     return [_written(directory / name, svg) for name, svg in pictures.items()]
 
 
@@ -53,5 +55,6 @@ def _written(path: Path, text: str) -> Path:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        hint = "make room, or name another place with -o or --figures"
+        raise HostError(f"{path} cannot be written: {error.strerror or error}", hint=hint) from error
     return path

@@ -133,4 +133,4 @@ def _samples(axis: Axis, values: dict[str, list[float]], pilot: int | None) -> I
 
 
 def _safe(name: str) -> str:
-    return "".join(character if character.isalnum() or character in "_-." else "_" for character in name)[:80]
+    return "".join(character if character.isalnum() or character in "_-." else "_" for character in name)[:80] or "_"

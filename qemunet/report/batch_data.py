@@ -128,9 +128,14 @@ class BatchData:
         return str(named or self.directory / "sweep.yaml")
 
     @property
-    def command(self) -> str:
-        """The command that began it; with ``--resume`` the one that goes on with it."""
-        return shlex.join(["qemunet", "batch", self.source, "--runs-dir", str(self.directory.parent)])
+    def resume(self) -> str:
+        """The command that goes on with it."""
+        return shlex.join(["qemunet", "batch", self.source, "--runs-dir", str(self.directory.parent), "--resume"])
+
+    @property
+    def again(self) -> str:
+        """The command that runs all of it in another directory; in its own it would be refused."""
+        return shlex.join(["qemunet", "batch", self.source, "--runs-dir", f"{self.directory.parent}-again"])
 
 
 def read_batch_data(directory: Path) -> BatchData:

@@ -64,8 +64,8 @@ def batch_page(data: BatchData, target: Path) -> tuple[str, dict[str, str]]:
         ],
         "sweep": data.sweep,
         "host": host_rows(data.host),
-        "command": data.command,
-        "resume": f"{data.command} --resume",
+        "again": data.again,
+        "resume": data.resume,
         "open": sum(run.counted is None for run in data.runs),
     }
     sections = [
@@ -158,7 +158,7 @@ def _by_metric(charts: list[Chart], figures: dict[str, str]) -> list[dict[str, A
         groups.setdefault(chart.metric, []).append(
             {"svg": inline(svg, name=f"chart-{index}", title=words), "words": words}
         )
-    return [{"metric": metric, "charts": drawn} for metric, drawn in groups.items()]
+    return [{"metric": metric or "(no name)", "charts": drawn} for metric, drawn in groups.items()]
 
 
 def _points(data: BatchData, first: int) -> Iterator[dict[str, Any]]:
@@ -186,7 +186,7 @@ def _points(data: BatchData, first: int) -> Iterator[dict[str, Any]]:
             "n": statuses.count("passed"),
             "failed": statuses.count("failed"),
             "unfaithful": statuses.count("unfaithful"),
-            "error": len(others),
+            "broken": len(others),
             "values": values,
         }
 

@@ -150,8 +150,12 @@ def _network(data: RunData, figures: dict[str, str]) -> tuple[str, str]:
     for node in topology.nodes.values():
         kinds[node.type] = kinds.get(node.type, 0) + 1
     nodes = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    words = f"{len(topology.nodes)} nodes ({nodes}) and {len(topology.links)} links, as they were built."
+    words = f"{_counted(len(topology.nodes), 'node')} ({nodes}) and {_counted(len(topology.links), 'link')}, as built."
     return inline(svg, name="network", title=f"Network {topology.name}", about=words), words
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _timeline_words(data: RunData) -> str:

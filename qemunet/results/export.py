@@ -42,7 +42,8 @@ def to_text(frame: pd.DataFrame) -> bytes:
     for name in shown.columns:
         if not pd.api.types.is_numeric_dtype(shown[name].dtype):
             shown[name] = shown[name].astype(object).map(_short)
-    text: str = shown.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.6g}")
+    header = [_short(str(name)) for name in shown.columns]
+    text: str = shown.to_string(index=False, header=header, na_rep="-", float_format=lambda value: f"{value:.6g}")
     return f"{text}\n".encode()
 
 

@@ -21,7 +21,8 @@ _BUSY_S = 30.0
 def runs_and_batches(path: Path, depth: int = DEEPEST) -> Iterator[Path]:
     """The directories of runs and of batches at or below a path, in order of their names and numbers.
 
-    The runs of a batch are the batch's. A directory that cannot be listed has none.
+    The runs of a batch are the batch's. A batch below the path may have plain runs beside its own, of an experiment with
+    its name. A directory that cannot be listed has none.
     """
     if (path / INDEX).is_file() or (path / "run.json").is_file():
         yield path
@@ -33,6 +34,16 @@ def runs_and_batches(path: Path, depth: int = DEEPEST) -> Iterator[Path]:
     if depth:
         for entry in entries:
             yield from runs_and_batches(entry, depth - 1)
+            if (entry / INDEX).is_file():
+                yield from (run for run in plain_runs(entry) if (run / "run.json").is_file())
+
+
+def plain_runs(directory: Path) -> list[Path]:
+    """The directories of `qemunet run` right in a directory, in order of their numbers; a batch's own are a level below."""
+    try:
+        return sorted((entry for entry in directory.iterdir() if entry.name.isdecimal() and entry.is_dir()), key=_order)
+    except OSError:
+        return []
 
 
 def _order(path: Path) -> tuple[int, int, str]:

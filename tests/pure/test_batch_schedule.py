@@ -18,7 +18,7 @@ from qemunet.batch import schedule
 from qemunet.batch.executor import OUTPUT, find_attempt
 from qemunet.batch.index import AttemptRow, Index, open_index
 from qemunet.batch.model import Attempt, Job, Repeat, Retry, Sweep, Until
-from qemunet.batch.outcome import cause_of, counted_attempt, exit_status
+from qemunet.batch.outcome import cause_of, counted_attempt, exit_status, why_of
 from qemunet.batch.recovery import recover
 from qemunet.batch.schedule import Schedule, plan_runs
 from qemunet.batch.view import time_left
@@ -98,6 +98,8 @@ def test_what_a_run_says_that_has_no_directory(tmp_path: Path) -> None:
     assert (refused.directory, refused.why) == (None, "input: no such file")
     assert died.directory is not None
     assert died.why == "left no result, killed by signal 9"
+    record = {"fidelity": {"summary": "unfaithful: lag max 3 ms"}}
+    assert why_of("unfaithful", record, Attempt(None, record, 5, "", "local")) == "lag max 3 ms"
 
 
 def test_a_run_that_hangs_in_its_teardown_is_ended(tmp_path: Path) -> None:
@@ -269,7 +271,7 @@ def test_the_stopping_rule_adds_runs_between_min_and_max(tmp_path: Path, values:
     script(tmp_path, {number: [f"passed:{value}"] for number, value in enumerate(values, 1)})
     index, view = perform(tmp_path, sweep)
     assert index.states() == {"done": runs}
-    assert view.added == runs - 3
+    assert (view.added, view.warnings) == (runs - 3, [])
     assert [(run.run, run.repetition) for run in index.runs()] == [(number, number) for number in range(1, runs + 1)]
     # A stop right before further runs were added is made good.
     forget(index, "DELETE FROM runs WHERE run > 2", "DELETE FROM attempts WHERE run > 2")
@@ -277,6 +279,13 @@ def test_the_stopping_rule_adds_runs_between_min_and_max(tmp_path: Path, values:
         shutil.rmtree(find_attempt(tmp_path, number, 1) or tmp_path / "nothing")
     again, _ = perform(tmp_path, sweep, index=opened(tmp_path))
     assert again.states() == {"done": runs}
+
+
+def test_a_stopping_rule_whose_metric_no_run_has_is_told_once(tmp_path: Path) -> None:
+    sweep = replace(a_sweep(points=3), repeat=Repeat(2, 4, Until("xx", relative_error=0.1)))
+    index, view = perform(tmp_path, sweep)
+    assert index.states() == {"done": 12}
+    assert view.warnings == ["no number 'xx', by which repetitions end, is among the metrics; did you mean 'x'?"]
 
 
 # --- the rules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -336,6 +337,9 @@ def test_what_is_neither_a_run_nor_a_batch(tmp_path: Path) -> None:
         write_report(tmp_path / "runs" / "sweep", target)
     assert not target.exists()
     assert main(["report", str(tmp_path / "none")]) == 2
+    run = str(tmp_path / "runs" / "job" / "1")
+    assert main(["report", run, "-o", "/dev/full"]) == 3
+    assert main(["report", run, "-o", str(target), "--figures", "/dev/full"]) == 3
 
 
 def grid() -> tuple[list[dict[str, str]], list[Made]]:
@@ -369,7 +373,8 @@ def test_the_page_of_a_batch(tmp_path: Path) -> None:
     assert "a: &lt;b&gt;no&lt;/b&gt; route" in page
     assert "59 of 60 runs have a result" in page
     assert "qemunet batch &#39;/home/u/my sweep.yaml&#39;" in page
-    assert "--resume" in page
+    assert f"--runs-dir '{batch.parent}' --resume</pre>" in html.unescape(page)
+    assert f"--runs-dir '{batch.parent}-again'</pre>" in html.unescape(page)
     for words in ("<b>1</b> <span>✕ failed", "<b>1</b> <span>≈ unfaithful", "<b>1</b> <span>! error"):
         assert words in page
     assert "2 attempts that were cut" in page
@@ -384,6 +389,7 @@ def test_a_batch_of_strange_metrics_or_of_none(tmp_path: Path) -> None:
         "huge": 10**300,
         HOSTILE: 3.5,
         "flag": True,
+        "": 1,
     }
     made = [Made(1, metrics=metrics), Made(2, metrics=metrics), Made(2, "lost"), Made(1, None, cut=2)]
     batch = make_batch(
@@ -391,8 +397,8 @@ def test_a_batch_of_strange_metrics_or_of_none(tmp_path: Path) -> None:
     )
     written = write_report(batch, tmp_path / "report.html", figures=tmp_path / "figures")
     outline(written[0])
-    assert len(written) == len(set(written)) == 7
-    assert all(path.parent == tmp_path / "figures" for path in written[1:])
+    assert len(written) == len(set(written)) == 9
+    assert all(path.parent == tmp_path / "figures" and path.name[0] != "-" for path in written[1:])
     empty = make_batch(tmp_path / "empty", [{}], [])
     write_report(empty, tmp_path / "report.html")
     outline(tmp_path / "report.html")
@@ -483,3 +489,23 @@ def test_the_power_of_ten_of_an_axis_does_not_stand_in_the_legend() -> None:
         return float(found[1])
 
     assert height(1e30) > height(1.0)
+
+
+def drawn_words(*samples: Sample) -> list[str]:
+    return re.findall(r">([^<>\n]+)</text>", draw_metric(MetricChart("m", "p", [Series("", samples)])))
+
+
+def test_an_axis_is_labelled_where_points_are_and_not_between_whole_numbers() -> None:
+    assert drawn_words(Sample(1, 5), Sample(2, 6))[:3] == ["1", "2", "p"]
+    assert drawn_words(Sample(0.5, 5), Sample(2, 6), Sample(4, 6))[:4] == ["0.5", "2", "4", "p"]
+    many = drawn_words(*(Sample(each, each) for each in range(1, 12)))
+    assert all(word.isdecimal() for word in many[: many.index("p")])
+
+
+def test_only_an_interval_that_dwarfs_the_others_is_cut() -> None:
+    def highest(*reaches: float) -> float:
+        samples = [Sample(at, 5 + at / 10, 5 - reach, 5 + reach) for at, reach in enumerate(reaches)]
+        return max(float(word) for word in drawn_words(*samples)[len(reaches) + 1 :] if re.fullmatch(r"[0-9.]+", word))
+
+    assert highest(2, 2, 2) > 6.5
+    assert highest(0.1, 0.1, 100) < 10

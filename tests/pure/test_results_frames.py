@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -106,6 +107,14 @@ def test_plain_runs_and_several_of_both(batch: Path) -> None:
     assert (plain["parameters"], plain["directory"]) == ({"load": "5", "kind": "qemu"}, str(runs / "ping" / "1"))
     assert missing_runs(runs) == 2
     assert read_results(runs / "ping" / "1") == [plain]
+    # A batch may have plain runs beside its own; they are theirs who ask for what is above it.
+    beside = RunDirectory.create(
+        runs, "sweep", {"parameters": {}, "seed": 3, "process": this_process(), "topology": "t"}
+    )
+    beside.end("passed", metrics={})
+    assert str(beside.path) in [each["directory"] for each in read_results(runs)]
+    assert len(read_results(batch)) == 5
+    shutil.rmtree(beside.path)
     # Runs of different experiments are of different points, and parameters that only some have are numbers all the same.
     points = point_frame(runs, where="pps.mean > 6")
     assert list(points["source"]) == ["ping on t.txt", "stream on t.txt", "sweep", "sweep"]
@@ -163,6 +172,7 @@ def test_the_verb(batch: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixtur
     assert err == "5 runs, 3 passed, 1 failed, 1 unfaithful, 1 missing\n"
     out, _ = said("--json", "--where", "pps > 100")
     assert [each["run"] for each in json.loads(out)] == [2]
+    assert said("--json", "--where", "pps > 100")[1].startswith("1 rows of 5 runs, 3 passed, ")
     out, _ = said("--csv")
     assert [row["pps"] for row in csv.DictReader(io.StringIO(out.decode()))] == [
         "100.0",
@@ -183,10 +193,12 @@ def test_the_verb(batch: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixtur
 
 
 def test_a_table_for_people_has_cells_of_bounded_width() -> None:
-    rows = [{"v": "z" * 300_000, "n": 10**400, "l": [1] * 99, "none": None}, {"v": "two\nlines", "d": 1.5}]
+    long = {f"{'x' * 300}{each}": each for each in "ab"}
+    rows = [{"v": "z" * 300_000, "n": 10**400, "l": [1] * 99, "none": None}, {"v": "two\nlines", "d": 1.5} | long]
     head, first, second, *rest = to_text(table(rows)).decode().split("\n")
     assert rest == [""]
-    assert max(map(len, (head, first, second))) < 200
+    assert max(map(len, (head, first, second))) < 300
+    assert head.count("xxx...") == 2
     assert "zzz..." in first
     assert "two lines" in second
     assert "None" not in first + second

@@ -155,7 +155,7 @@ jobs: 0
         "14:8: order: 'rand' is not grid or random; did you mean 'random'?",
         "15:12: timeout_s: '-1' is not a number of seconds above 0",
         "16:9: 'gest' is no key of retry; did you mean 'guest'?",
-        "17:7: jobs: '0' is not a whole number from 1 to 10000",
+        "17:7: jobs: '0' is not a whole number from 1 to 10000, nor auto",
     ]
 
 
