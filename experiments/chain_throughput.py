@@ -11,18 +11,30 @@ import statistics
 import trio
 
 from qemunet import Task
+from qemunet.errors import InputError
 from qemunet.native import udp_flow
 
 # rate_pps=0 asks for as many datagrams as the first machine can send.
 PARAMETERS = {"rate_pps": 10000, "seconds": 5.0, "bytes": 1470, "pings": 20}
 
+RANGES = {"rate_pps": (0, 10**9), "seconds": (0.001, 10**5), "bytes": (8, 65507), "pings": (1, 10**6)}
 PORT = 9000
 SKIP_S = 0.5  # From the first datagram on, before what arrives is counted.
+
+
+def refuse_nonsense(asked, names):
+    """Say what is wrong with what is asked for, before anything is measured."""
+    for name, (least, most) in RANGES.items():
+        if not least <= asked[name] <= most:
+            raise InputError(f"parameter {name}: {asked[name]} is out of range; it is {least} to {most}")
+    if len(names) < 2:
+        raise InputError(f"{len(names)} machine is no chain; it takes two or more")
 
 
 async def experiment(bed):
     asked = bed.parameters
     names = list(bed.guests)
+    refuse_nonsense(asked, names)
     first, last = bed.guests[names[0]], bed.guests[names[-1]]
     for guest in (first, last):
         await guest.copy_to(udp_flow(), "/tmp/udp-flow")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from qemunet.topology import ns3_types, ns3_values, places, wifi
+from qemunet.topology import keys, ns3_types, ns3_values, places, wifi
 from qemunet.topology.model import Link, Node, Topology
 from qemunet.topology.problems import Place, did_you_mean, shown
 from qemunet.topology.registry import LINK_TYPES, Keys, keys_of
@@ -33,7 +33,10 @@ def static_problem(known: Keys, name: str, text: str) -> str | None:
             return _SETTLED[name]
         prefix, _, attribute = name.partition(".")
         types = known[f"{prefix}.X"].types
-        return _problem(types, attribute, text) or None if types else None
+        problem = _problem(types, attribute, text) if types else ""
+        if types and name == "device.Mtu" and not problem:
+            keys.mtu_bytes(text)  # it is the guests' too
+        return problem or None
     except ValueError as error:
         return str(error)
 

@@ -70,6 +70,23 @@ def test_a_rate_of_zero_asks_for_all_that_can_be_sent(bench: Bench) -> None:
     assert metrics["delivered_pps"] == pytest.approx(5e6 / (1516 * 8), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("seconds=0", "parameter seconds: 0.0 is out of range; it is 0.001 to 100000"),
+        ("seconds=nan", "parameter seconds: nan is out of range"),
+        ("rate_pps=-5", "parameter rate_pps: -5 is out of range; it is 0 to 1000000000"),
+        ("N=1", "1 machine is no chain; it takes two or more"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_sent(bench: Bench, wrong: str, said: str) -> None:
+    done, record = bench.run(CHAIN, THROUGHPUT, "-p", "kind=container", "-p", wrong)
+    assert done.returncode == 2
+    assert record["status"] == "error"
+    assert record["error"]["layer"] == "input"
+    assert said in done.stderr
+
+
 def test_the_benchmark_of_the_ways(bench: Bench) -> None:
     """A few seconds of `make bench`: ratios with much room, for a machine that does other things as well."""
     subprocess.run(["make", "-s", "build/relay"], cwd=ROOT, check=True)

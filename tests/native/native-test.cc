@@ -163,6 +163,46 @@ TestRandomFrames(bool csma, const Impairments& impairments, unsigned count)
     }
 }
 
+/** An MTU that grows while frames come: none is read into, or sent from, room for a smaller one. */
+void
+TestGrownMtu()
+{
+    constexpr unsigned FRAMES = 200;
+    auto network = MakePair(false, {});
+    RunWith(*network, [](const Controller& controller) {
+        Pair a(SOCK_DGRAM);
+        controller.Attach(ControlType::ATTACH_DOOR, 0, a.theirs.Get());
+        controller.Start();
+        Ptr<NetDevice> device = NodeList::GetNode(0)->GetDevice(0);
+        std::atomic<unsigned> grown{0};
+        auto grow = [device, &grown] {
+            CHECK(device->SetMtu(9000));
+            CHECK(device->Send(Create<Packet>(9000), device->GetBroadcast(), 0x0800));
+            ++grown;
+        };
+        std::vector<uint8_t> bytes(9000, 1);
+        for (size_t size : {size_t{1000}, bytes.size()})
+        {
+            for (unsigned index = 0; index < FRAMES; ++index)
+            {
+                CHECK(::send(a.ours.Get(), bytes.data(), size, 0) == static_cast<ssize_t>(size));
+            }
+            controller.Synchronize();
+            unsigned before = grown;
+            Simulator::ScheduleWithContext(0, Time(0), grow);
+            while (grown == before)
+            {
+                std::this_thread::yield();
+            }
+        }
+    });
+    const DoorCounters& in = network->GetDoors().at(0)->GetCounters();
+    // The door keeps the MTU that it was made for.
+    CHECK(in.inFrames == FRAMES && in.inMalformed == FRAMES);
+    const LinkCounters& link = network->GetLinks()[0].wire->GetDirection(0).GetCounters();
+    CHECK(link.deliveredBytes == FRAMES * 1000 + 2 * (9000 + ETHERNET_HEADER_BYTES));
+}
+
 /** Packets of random content to ns-3's own nodes: nothing may break. */
 void
 TestRandomPackets(unsigned count)
@@ -585,6 +625,7 @@ main(int argc, char** argv)
     TestRandomFrames(false, {}, frames);
     TestRandomFrames(false, bad, frames);
     TestRandomFrames(true, {}, frames);
+    TestGrownMtu();
     TestRandomPackets(frames);
     TestForeignThreads();
     TestStorm();

@@ -28,6 +28,11 @@ def problems(text: str) -> tuple[str, ...]:
         ),
         ("link a b csma device.Mtu=x", "2:15: device.Mtu=x: must be a whole number"),
         ("link a b csma device.Mtu=70000", "70000 is out of range; it is 0 to 65535"),
+        (
+            "link a b csma device.Mtu=20000",
+            "2:15: device.Mtu=20000: out of range; a MTU is a number of bytes from 68 to 9216",
+        ),
+        ("link a b wire device.Mtu=10", "2:15: device.Mtu=10: "),
         ("link a b csma device.EncapsulationMode=Lcl", "must be one of Dix, Llc; did you mean 'Llc'?"),
         ("link a b csma channel.DataRate=1Mbsp", "must be a rate such as 10Mbps; did you mean 'Mbps'?"),
         ("link a b csma channel.Delay=1parsec", "must be a time: a number and a unit of fs, ps, ns"),

@@ -19,14 +19,16 @@ NS_LOG_COMPONENT_DEFINE("QemunetFrameDoor");
 namespace
 {
 
-/** @returns The batch of this process, with a frame at every place. */
+/** @returns The batch of this process, with a frame of the largest size at every place. */
 FrameBatch&
 GetBatch()
 {
     static FrameBatch batch;
+    uint32_t capacity = FramePool::Get().GetCapacity();
+    bool outgrown = std::exchange(batch.capacity, capacity) < capacity;
     for (FramePtr& frame : batch.frames)
     {
-        if (!frame)
+        if (!frame || outgrown)
         {
             frame = FramePool::Get().Allocate();
         }

@@ -23,6 +23,7 @@ struct FrameBatch
 {
     std::array<FramePtr, FRAME_BATCH> frames; //!< Frames; all are there before a read.
     std::array<uint32_t, FRAME_BATCH> bytes;  //!< Lengths; of one cut to the frame more than that.
+    uint32_t capacity{0};                     //!< Of the frames.
 };
 
 /** A descriptor that carries whole frames, either way, and never blocks. */

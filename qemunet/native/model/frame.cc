@@ -3,7 +3,6 @@
  */
 #include "frame.h"
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -39,6 +38,12 @@ FramePool::Get()
 
 FramePool::~FramePool()
 {
+    DeleteFree();
+}
+
+void
+FramePool::DeleteFree()
+{
     while (m_free != nullptr)
     {
         delete std::exchange(m_free, m_free->next);
@@ -48,7 +53,11 @@ FramePool::~FramePool()
 void
 FramePool::Require(uint32_t bytes)
 {
-    m_capacity = std::max(m_capacity, bytes);
+    if (bytes > m_capacity)
+    {
+        m_capacity = bytes;
+        DeleteFree();
+    }
 }
 
 uint32_t

@@ -75,7 +75,7 @@ class FramePool
     static FramePool& Get();
 
     /**
-     * Make room for larger frames. Frames made earlier are replaced as they come back.
+     * Make room for larger frames. Frames made earlier are not given out again.
      *
      * @param bytes Largest frame of any link so far.
      */
@@ -107,6 +107,7 @@ class FramePool
     FramePool() = default;
     ~FramePool();
     void Release(Frame* frame);
+    void DeleteFree();
 
     Slot* m_free{nullptr};     //!< Frames at rest.
     uint32_t m_capacity{1518}; //!< Bytes of a frame.
