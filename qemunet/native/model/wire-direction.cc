@@ -225,11 +225,23 @@ WireDirection::Land(uint64_t arrival, FramePtr frame)
         Deliver(std::move(frame));
         return;
     }
+    if (!HasRoom())
+    {
+        return;
+    }
     m_flying.push_back({m_lastArrival, std::move(frame)});
     if (!m_armed)
     {
         Schedule(m_lastArrival);
     }
+}
+
+bool
+WireDirection::HasRoom()
+{
+    bool full = FramePool::Get().IsFull();
+    m_counters.droppedQueue += full ? 1 : 0;
+    return !full;
 }
 
 void
@@ -246,6 +258,10 @@ WireDirection::Schedule(uint64_t arrival)
 void
 WireDirection::LandFreely(uint64_t arrival, FramePtr frame)
 {
+    if (!HasRoom())
+    {
+        return;
+    }
     m_overtaking.push_back({{arrival, std::move(frame)}, m_overtakers++});
     std::push_heap(m_overtaking.begin(), m_overtaking.end());
     Simulator::ScheduleWithContext(m_receiver->GetNode()->GetId(),
