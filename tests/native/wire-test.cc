@@ -359,6 +359,27 @@ TestRateQueueDuplicates()
     CHECK(both.Set(twice).Send(20'000, 1000).Run().size() == 20'000 + both.Counters().duplicated);
 }
 
+/** However many frames arrive at one instant, other events of that instant have their turn. */
+void
+TestManyAtOnce()
+{
+    Impairments far;
+    far.delayNs = 1'000'000;
+    Bench bench;
+    uint64_t before = 0;
+    bench.Set(far).Send(1000, 0);
+    bench.At(500'000, [&](WireChannel& wire) {
+        Simulator::Schedule(NanoSeconds(500'000),
+                            [&] { before = wire.GetDirection(0).GetCounters().deliveredFrames; });
+    });
+    const std::vector<Came>& came = bench.Run();
+    CHECK(before > 0 && before < 100);
+    CHECK(came.size() == 1000 && bench.CountOvertaken() == 0);
+    CHECK(std::all_of(came.begin(), came.end(), [](const Came& each) {
+        return each.delayNs == 1'000'000;
+    }));
+}
+
 /** Frames on the medium take no more memory than they may, and none is lost without being counted.
  */
 void
@@ -436,6 +457,7 @@ TestWires()
     TestOrder(20'000);
     TestLoss();
     TestRateQueueDuplicates();
+    TestManyAtOnce();
     TestFullMedium();
     TestDown();
 }
