@@ -191,3 +191,17 @@ def test_a_mesh_with_more_to_do_than_a_processor_can_is_unfaithful(bench: Bench,
     assert lost
     assert by_limit["door_drops"]["at_s"] is not None
     assert sum(each["frames"] for each in fidelity["doors"]["where"] if each["counts"]) == fidelity["doors"]["dropped"]
+
+
+def test_the_start_of_tap_bridges_is_no_lag(bench: Bench) -> None:
+    """The stock simulator starts them at its time 0, one after the other, while no command runs yet."""
+    topology = bench.file(
+        "chain.txt",
+        "option simulator=ns3 attach=tapbridge\nnode n[1-12] container bridge=auto\nchain n[1-12] csma\n",
+    )
+    _, record = bench.run(topology, bench.file("none.py", "async def experiment(bed):\n    await bed.sleep(0.1)\n"))
+    assert record["verdict"] == "passed"
+    lag = json.loads((bench.runs / "none" / "1" / "lag.json").read_text())
+    first = next(number for number, events in enumerate(lag["events"]) if events)
+    # 22 of them do not start within 10 ms, the instant of what would be the first look.
+    assert first * lag["interval_ns"] > 20e6

@@ -359,6 +359,51 @@ TestRateQueueDuplicates()
     CHECK(both.Set(twice).Send(20'000, 1000).Run().size() == 20'000 + both.Counters().duplicated);
 }
 
+/** However many frames arrive at one instant, other events of that instant have their turn. */
+void
+TestManyAtOnce()
+{
+    Impairments far;
+    far.delayNs = 1'000'000;
+    Bench bench;
+    uint64_t before = 0;
+    bench.Set(far).Send(1000, 0);
+    bench.At(500'000, [&](WireChannel& wire) {
+        Simulator::Schedule(NanoSeconds(500'000),
+                            [&] { before = wire.GetDirection(0).GetCounters().deliveredFrames; });
+    });
+    const std::vector<Came>& came = bench.Run();
+    CHECK(before > 0 && before < 100);
+    CHECK(came.size() == 1000 && bench.CountOvertaken() == 0);
+    CHECK(std::all_of(came.begin(), came.end(), [](const Came& each) {
+        return each.delayNs == 1'000'000;
+    }));
+}
+
+/** Frames on the medium take no more memory than they may, and none is lost without being counted.
+ */
+void
+TestFullMedium()
+{
+    FramePool& pool = FramePool::Get();
+    pool.SetMostBytes(uint64_t{100} * pool.GetCapacity());
+    for (double reorder : {0.0, 0.5, 1.0})
+    {
+        Impairments far;
+        far.reorder = reorder;
+        Bench bench;
+        // It is drawn: those that overtake would skip a fixed delay.
+        DelayPart second{};
+        second.kind = static_cast<uint32_t>(DelayKind::UNIFORM);
+        second.weight = 1;
+        second.first = second.second = 1e9;
+        bench.Set(far, {second}).Send(300, 1000).Send(50, 1000, 100, 3'000'000'000).Run();
+        CHECK(bench.Counters().deliveredFrames == 150);
+        CHECK(bench.Counters().droppedQueue == 200);
+    }
+    pool.SetMostBytes(uint64_t{1} << 30);
+}
+
 /** A link that is down loses everything, and begins anew when it is up. */
 void
 TestDown()
@@ -412,6 +457,8 @@ TestWires()
     TestOrder(20'000);
     TestLoss();
     TestRateQueueDuplicates();
+    TestManyAtOnce();
+    TestFullMedium();
     TestDown();
 }
 

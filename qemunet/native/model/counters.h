@@ -31,7 +31,7 @@ struct LinkCounters
     uint64_t sentBytes{0};        //!< Handed to the transmitter.
     uint64_t deliveredFrames{0};  //!< Came out at the other end, duplicates included.
     uint64_t deliveredBytes{0};   //!< Came out at the other end.
-    uint64_t droppedQueue{0};     //!< The transmitter's queue was full.
+    uint64_t droppedQueue{0};     //!< The transmitter's queue was full, or the medium.
     uint64_t droppedLoss{0};      //!< Lost on the medium, as asked for.
     uint64_t droppedOversize{0};  //!< Longer than the MTU allows.
     uint64_t droppedCollision{0}; //!< csma, wifi: all tries failed.

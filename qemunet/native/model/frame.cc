@@ -4,11 +4,20 @@
 #include "frame.h"
 
 #include <cstring>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
 namespace ns3::qemunet
 {
+
+namespace
+{
+
+/** Outstanding frames may take one part of so many of the computer's memory. */
+constexpr uint64_t MEMORY_SHARE = 4;
+
+} // namespace
 
 /** A frame with its memory and its place in the list of free ones. */
 struct FramePool::Slot : Frame
@@ -34,6 +43,12 @@ FramePool::Get()
 {
     static FramePool pool;
     return pool;
+}
+
+FramePool::FramePool()
+    : m_mostBytes(static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                  static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) / MEMORY_SHARE)
+{
 }
 
 FramePool::~FramePool()
@@ -66,9 +81,16 @@ FramePool::GetCapacity() const
     return m_capacity;
 }
 
+void
+FramePool::SetMostBytes(uint64_t bytes)
+{
+    m_mostBytes = bytes;
+}
+
 FramePtr
 FramePool::Allocate()
 {
+    ++m_outstanding;
     if (m_free == nullptr)
     {
         return FramePtr(new Slot(m_capacity + FRAME_SPARE_BYTES));
@@ -90,6 +112,7 @@ FramePool::Copy(const Frame& frame)
 void
 FramePool::Release(Frame* frame)
 {
+    --m_outstanding;
     auto slot = static_cast<Slot*>(frame);
     if (slot->memory.size() < m_capacity + FRAME_SPARE_BYTES)
     {

@@ -63,8 +63,8 @@ using FramePtr = std::unique_ptr<Frame, FrameDeleter>;
 /**
  * Recycles frames, so that the packet path allocates nothing once it is warm.
  *
- * What is outstanding is bounded by the queues that hold frames, and the pool keeps the most that
- * was outstanding.
+ * What is outstanding is bounded by the queues that hold frames, and where there is no queue by
+ * whoever asks IsFull(). The pool keeps the most that was outstanding.
  */
 class FramePool
 {
@@ -87,6 +87,21 @@ class FramePool
     uint32_t GetCapacity() const;
 
     /**
+     * @returns True if so many frames are outstanding that one more should not have to wait. What
+     * cannot wait may still have one.
+     */
+    bool IsFull() const
+    {
+        return m_outstanding * m_capacity > m_mostBytes;
+    }
+
+    /**
+     * @param bytes Of outstanding frames, from which on the pool is full; a quarter of the
+     * computer's memory if nothing is said.
+     */
+    void SetMostBytes(uint64_t bytes);
+
+    /**
      * @returns An empty frame.
      */
     FramePtr Allocate();
@@ -104,13 +119,15 @@ class FramePool
     friend struct FrameDeleter;
     struct Slot;
 
-    FramePool() = default;
+    FramePool();
     ~FramePool();
     void Release(Frame* frame);
     void DeleteFree();
 
     Slot* m_free{nullptr};     //!< Frames at rest.
     uint32_t m_capacity{1518}; //!< Bytes of a frame.
+    uint64_t m_outstanding{0}; //!< Frames that are not at rest.
+    uint64_t m_mostBytes;      //!< See SetMostBytes().
 };
 
 /** Whatever frames are handed to: a door, an end of a wire, a port on an ns-3 device. */

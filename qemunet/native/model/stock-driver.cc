@@ -55,7 +55,6 @@ class StockDriver : public SimulationDriver
         Watch(EPOLL_CTL_ADD, fd, EPOLLIN);
         Watch(EPOLL_CTL_ADD, m_wake.Get(), EPOLLIN);
         Simulator::Schedule(Time(0), &StockDriver::NoteOrigin, this);
-        Simulator::Schedule(NanoSeconds(m_probeNs), &StockDriver::Probe, this);
         prepared();
         std::thread server(&StockDriver::Serve, this, std::move(serve));
         {
@@ -168,6 +167,11 @@ class StockDriver : public SimulationDriver
         m_originNs = RealTimeSimulator::MonotonicNs() - m_simulator->RealtimeNow().GetTimeStep();
         m_begun = true;
         m_changed.notify_all();
+        // What was scheduled for time 0 has been executed: each TapBridge took some 10 ms to start,
+        // before any command ran. From here on the simulation has to keep time.
+        Simulator::Schedule(m_simulator->RealtimeNow() + NanoSeconds(m_probeNs),
+                            &StockDriver::Probe,
+                            this);
     }
 
     void Probe()

@@ -17,6 +17,9 @@ namespace ns3::qemunet
 namespace
 {
 
+/** Frames that one event delivers at most, so that others have their turn. */
+constexpr unsigned FRAMES_IN_A_ROW = 64;
+
 /** @returns Simulation time in ns. */
 uint64_t
 Now()
@@ -225,11 +228,23 @@ WireDirection::Land(uint64_t arrival, FramePtr frame)
         Deliver(std::move(frame));
         return;
     }
+    if (!HasRoom())
+    {
+        return;
+    }
     m_flying.push_back({m_lastArrival, std::move(frame)});
     if (!m_armed)
     {
         Schedule(m_lastArrival);
     }
+}
+
+bool
+WireDirection::HasRoom()
+{
+    bool full = FramePool::Get().IsFull();
+    m_counters.droppedQueue += full ? 1 : 0;
+    return !full;
 }
 
 void
@@ -246,6 +261,10 @@ WireDirection::Schedule(uint64_t arrival)
 void
 WireDirection::LandFreely(uint64_t arrival, FramePtr frame)
 {
+    if (!HasRoom())
+    {
+        return;
+    }
     m_overtaking.push_back({{arrival, std::move(frame)}, m_overtakers++});
     std::push_heap(m_overtaking.begin(), m_overtaking.end());
     Simulator::ScheduleWithContext(m_receiver->GetNode()->GetId(),
@@ -276,15 +295,19 @@ WireDirection::Arrive(uint64_t generation)
     }
     m_armed = false;
     uint64_t now = Now();
-    while (!m_flying.empty() && m_flying.front().arrival <= now)
+    for (unsigned count = 0; count < FRAMES_IN_A_ROW && !m_flying.empty(); ++count)
     {
+        if (m_flying.front().arrival > now)
+        {
+            break;
+        }
         FramePtr frame = std::move(m_flying.front().frame);
         m_flying.pop_front();
         Deliver(std::move(frame));
     }
     if (!m_flying.empty() && !m_armed)
     {
-        Schedule(m_flying.front().arrival);
+        Schedule(std::max(m_flying.front().arrival, now));
     }
 }
 

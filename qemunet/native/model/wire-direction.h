@@ -34,6 +34,9 @@ class WireNetDevice;
  * transmission time. Each kind of draw has a random stream of its own, so that changing the loss
  * does not change which frames are reordered.
  *
+ * The medium holds what is on its way as long as there is memory (see FramePool::IsFull()): beyond
+ * that frames are lost, and counted as those that the queue has no room for.
+ *
  * A direction that is down loses whatever is in it, and all that comes.
  */
 class WireDirection
@@ -113,6 +116,8 @@ class WireDirection
     int64_t DrawDelay();
     void Land(uint64_t arrival, FramePtr frame);
     void LandFreely(uint64_t arrival, FramePtr frame);
+    /** @returns True if the medium takes a frame; one that it does not take is counted. */
+    bool HasRoom();
     void Overtake();
     void Arrive(uint64_t generation);
     void Deliver(FramePtr frame);
