@@ -84,7 +84,7 @@ def check_inputs(sweep: Sweep, points: Mapping[int, Mapping[str, str]]) -> None:
     end_s = time.monotonic() + PLANS_S
     for point, parameters in points.items():
         try:
-            overrides, _ = split_parameters(parameters, declared, experiment.parameters)
+            overrides, _ = split_parameters(parameters, declared, experiment.parameters, sweep.places)
             key = tuple(sorted(overrides.items()))
             if key not in planned and (len(planned) < PLANS or time.monotonic() < end_s):
                 planned.add(key)

@@ -32,3 +32,7 @@ def test_a_topology_that_is_wrong_late_in_the_grid(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"10\.0\.256\.1") as caught:
         check_inputs(read, points_of(read))
     assert "seen with point 256 (k=256)" in str(caught.value.hint)
+    sweep.write_text("topology: t.txt\nexperiment: e.py\nparameters:\n  k: 1\n  kk: 2\n")
+    read = read_sweep(sweep)
+    with pytest.raises(InputError, match=r"s\.yaml:5:3: parameter kk is declared neither .*; did you mean k\?"):
+        check_inputs(read, points_of(read))
