@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from qemunet.errors import ExperimentError, InputError
@@ -134,7 +135,10 @@ def _line(function: Callable[..., Any]) -> int:
 
 
 def split_parameters(
-    given: Mapping[str, str], topology: Mapping[str, str], experiment: Mapping[str, Any]
+    given: Mapping[str, str],
+    topology: Mapping[str, str],
+    experiment: Mapping[str, Any],
+    places: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Give every ``-p NAME=VALUE`` to whoever declares NAME.
 
@@ -142,6 +146,7 @@ def split_parameters(
         given: What the user set, as text.
         topology: The topology's parameters and their defaults, as text.
         experiment: The experiment's PARAMETERS.
+        places: Where a name was set in a file, for messages.
 
     Returns:
         What to override in the topology (text), and the experiment's whole set: its own parameters in their default's
@@ -163,20 +168,23 @@ def split_parameters(
             )
     values: dict[str, Any] = {**topology, **experiment}
     for name, text in given.items():
+        place = f"{places[name]}: " if name in places else ""
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             suggestion = f"; did you mean {near[0]}?" if near else ""
             names = ", ".join(sorted(known)) or "none"
             problems.append(
-                f"parameter {name} is declared neither by the topology nor by the experiment{suggestion} (known: {names})"
+                f"{place}parameter {name} is declared neither by the topology nor by the experiment{suggestion}"
+                f" (known: {names})"
             )
             continue
         try:
             values[name] = _convert(name, text, experiment[name]) if name in experiment else text
         except InputError as error:
-            problems.append(error.message)
+            problems.append(f"{place}{error.message}")
     if problems:
-        raise InputError("\n".join(problems), hint="declare it by `param` or in PARAMETERS, or correct -p")
+        correct = "the sweep" if places else "-p"
+        raise InputError("\n".join(problems), hint=f"declare it by `param` or in PARAMETERS, or correct {correct}")
     return {name: text for name, text in given.items() if name in topology}, values
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import traceback
@@ -26,6 +25,7 @@ from qemunet.errors import (
     TopologyError,
 )
 from qemunet.experiment import Experiment, load_experiment, split_parameters
+from qemunet.metrics import plain
 from qemunet.plan import Plan, make_plan, plan_to_json
 from qemunet.progress import Progress
 from qemunet.results.fidelity import judge, limits_from_options
@@ -233,8 +233,7 @@ class _Run:
         else:
             for name, value in returned.items():
                 try:
-                    json.dumps(value)
-                    self.metrics[name] = value
+                    self.metrics[name] = plain(value)
                 except (TypeError, ValueError) as error:
                     problem = f"metric {name} cannot be written as JSON: {error}"
         if problem is not None:

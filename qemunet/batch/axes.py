@@ -25,10 +25,12 @@ class Axes:
 
     Attributes:
         names: The parameters.
+        places: Where each stands.
     """
 
     def __init__(self, problems: Problems) -> None:
         self.names: list[str] = []
+        self.places: dict[str, str] = {}
         self._problems = problems
         self._groups: list[list[Point]] = []
         self._sample: Sample | None = None
@@ -109,6 +111,7 @@ class Axes:
             self._problems.add(name.place, f"parameter {name.text} is given twice")
         else:
             self.names.append(name.text)
+            self.places[name.text] = str(name.place)
             return True
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from hashlib import sha256
@@ -23,7 +24,8 @@ from qemunet.topology import declared_parameters, read_topology, source_director
 
 SWEEP, BATCH = "sweep.yaml", "batch.json"
 
-MOST_PLANS = 100
+PLANS, PLANS_S = 100, 10.0
+"""Of many different topologies so many are planned before a batch begins, and more for so many seconds."""
 
 
 def refuse_foreign(directory: Path) -> None:
@@ -71,7 +73,7 @@ def refuse_changed(directory: Path, index: Index, path: Path, sweep: Sweep, *, s
 def check_inputs(sweep: Sweep, points: Mapping[int, Mapping[str, str]]) -> None:
     """Whether runs could begin: the experiment loads, parameters are declared, topologies can be planned.
 
-    Of many different topologies that the points make, the first ``MOST_PLANS`` are planned.
+    Of very many different topologies that the points make, the first ones are planned: ``PLANS``, and more for ``PLANS_S``.
 
     Raises:
         InputError: as ``qemunet run`` would raise it, with the point in the hint.
@@ -79,11 +81,12 @@ def check_inputs(sweep: Sweep, points: Mapping[int, Mapping[str, str]]) -> None:
     experiment = load_experiment(sweep.experiment)
     declared = declared_parameters(sweep.topology)
     planned: set[tuple[tuple[str, str], ...]] = set()
+    end_s = time.monotonic() + PLANS_S
     for point, parameters in points.items():
         try:
-            overrides, _ = split_parameters(parameters, declared, experiment.parameters)
+            overrides, _ = split_parameters(parameters, declared, experiment.parameters, sweep.places)
             key = tuple(sorted(overrides.items()))
-            if key not in planned and len(planned) < MOST_PLANS:
+            if key not in planned and (len(planned) < PLANS or time.monotonic() < end_s):
                 planned.add(key)
                 topology = read_topology(sweep.topology, parameters=overrides)
                 make_plan(topology, seed=1, source_directory=source_directory(sweep.topology))

@@ -67,6 +67,7 @@ class Sweep:
         order: ``grid``: as the points stand; ``random``: shuffled, which spreads drifts of the machine.
         timeout_s: Bound on each run in seconds, or None.
         jobs: How many runs at a time; ``auto``: as many as fit; None: one.
+        places: Where the file names each parameter, as ``file:line:column``.
     """
 
     topology: str
@@ -79,6 +80,7 @@ class Sweep:
     order: Literal["grid", "random"] = "grid"
     timeout_s: float | None = None
     jobs: int | Literal["auto"] | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 Scale = Literal["lin", "log"]
@@ -17,6 +18,21 @@ Point = dict[str, str]
 _NUMBER = re.compile(r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?P<unit>[A-Za-z%]*)")
 _SAMPLE_DIGITS = 6
 _RANGE_DIGITS = 12
+_FINEST = {
+    "ns": 1,
+    "us": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "bps": 1,
+    "kbps": 10**3,
+    "Mbps": 10**6,
+    "Gbps": 10**9,
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 10,
+    "GiB": 1 << 10,
+}
+"""Parts of a unit of topologies of which a number in between is a multiple, so that they take it."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,14 @@ class Range:
             if len(set(rounded)) < len(rounded):
                 raise ValueError(f"{len(rounded)} whole numbers do not fit there: some fall together; take fewer steps")
             numbers = rounded
-        return [show(number, _RANGE_DIGITS) + self.first.unit for number in numbers]
+        return [self._text(number) for number in numbers]
+
+    def _text(self, number: float) -> str:
+        unit, parts = self.first.unit, _FINEST.get(self.first.unit)
+        if parts is None or any(abs(end.value * parts % 1 - 0.5) < 0.499999 for end in (self.first, self.last)):
+            return show(number, _RANGE_DIGITS) + unit
+        number = round(number * parts) / parts
+        return (str(int(number)) if number.is_integer() else format(Decimal(repr(number)), "f")) + unit
 
     def _numbers(self) -> Iterator[float]:
         first, last, count = self.first.value, self.last.value, self.count()
@@ -127,11 +150,11 @@ class Range:
         first, last = self.first.value, self.last.value
         if whole and self.scale == "lin":
             low, high = math.ceil(min(first, last)), math.floor(max(first, last))
-            return show(min(high, low + math.floor(share * (high - low + 1))), _RANGE_DIGITS) + self.first.unit
+            return self._text(min(high, low + math.floor(share * (high - low + 1))))
         number = first * (last / first) ** share if self.scale == "log" else first + (last - first) * share
         number = float(round(number)) if whole else float(f"{number:.{_SAMPLE_DIGITS}g}")
         # Rounding must not lead out of the range.
-        return show(min(max(number, min(first, last)), max(first, last)), _RANGE_DIGITS) + self.first.unit
+        return self._text(min(max(number, min(first, last)), max(first, last)))
 
 
 def show(number: float, digits: int) -> str:

@@ -75,8 +75,9 @@ class _Reader:
         jobs = self._number("jobs", _jobs, None)
         repeat = self._repeat(self._root.get("repeat"))
         retry = self._retry(self._root.get("retry"))
-        names, points = self._space(seed, repeat)
-        return Sweep(topology, experiment, names, points, repeat, retry, seed, order, timeout_s, jobs)
+        axes, points = self._space(seed, repeat)
+        names = tuple(axes.names)
+        return Sweep(topology, experiment, names, points, repeat, retry, seed, order, timeout_s, jobs, axes.places)
 
     def _topology(self) -> str:
         value = self._root.get("topology")
@@ -97,7 +98,7 @@ class _Reader:
             self._problems.add(value.place, f"{key} {shown(value.text)}: there is no file {path}{near}")
         return str(path.resolve())
 
-    def _space(self, seed: int, repeat: Repeat) -> tuple[tuple[str, ...], tuple[Point, ...]]:
+    def _space(self, seed: int, repeat: Repeat) -> tuple[Axes, tuple[Point, ...]]:
         axes = Axes(self._problems)
         axes.read_parameters(self._root.get("parameters"))
         axes.read_zip(self._root.get("zip"))
@@ -108,11 +109,11 @@ class _Reader:
         runs = axes.count() * repeat.maximum
         if runs > MOST_RUNS:
             self._problems.add(self._start, f"{runs:,} runs (at most) are planned; a batch may have {MOST_RUNS:,}")
-            return tuple(axes.names), ()
+            return axes, ()
         points = tuple(self._kept(product(axes.parts(seed)), conditions))
         if not points and not self._problems:
             self._problems.add(conditions[0][0], "every point is excluded; nothing is left to run")
-        return tuple(axes.names), points
+        return axes, points
 
     def _conditions(self, value: Tree | None, names: Sequence[str]) -> list[tuple[Place, Condition]]:
         conditions = []

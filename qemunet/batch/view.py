@@ -62,8 +62,9 @@ class BatchView:
             self._repeated += 1
         if row.status != "passed":
             values = ", ".join(f"{name}={text}" for name, text in run.parameters.items())
+            named = f"run {run.run} ({values})" if values else f"run {run.run}"
             again = "" if counts else " (again later)"
-            self._progress.say(f"run {run.run} ({values}), attempt {row.attempt}: {row.status}{again}: {row.why}")
+            self._progress.say(f"{named}, attempt {row.attempt}: {row.status}{again}: {row.why}")
         self._show()
 
     def planned(self, runs: int) -> None:

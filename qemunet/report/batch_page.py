@@ -34,7 +34,12 @@ def batch_page(data: BatchData, target: Path) -> tuple[str, dict[str, str]]:
     charts = list(islice(charts_of(data), MOST_CHARTS))
     metrics = data.metrics
     troubled = [run for run in data.runs if run.counted is not None and run.counted.status != "passed"]
-    cut = [attempt for run in data.runs for attempt in run.attempts if attempt is not run.counted]
+    cut = [
+        attempt
+        for run in data.runs
+        for attempt in run.attempts
+        if attempt is not run.counted and attempt.status != "running"
+    ]
     batch: dict[str, Any] = {
         "name": data.name,
         "tiles": _tiles(data),

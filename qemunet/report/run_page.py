@@ -35,6 +35,7 @@ def run_page(data: RunData) -> tuple[str, dict[str, str]]:
     if timeline:
         figures["timeline.svg"] = standalone(timeline)
     repeat, repeat_own = repeat_command(data)
+    lanes = {node: place for place, node in enumerate(data.timeline.nodes)}
     run: dict[str, Any] = {
         "heading": heading,
         "look": look_of(str(record.get("status")), record.get("verdict")),
@@ -47,7 +48,7 @@ def run_page(data: RunData) -> tuple[str, dict[str, str]]:
         "network_words": network_words,
         "timeline": timeline,
         "timeline_words": _timeline_words(data),
-        "tasks": [_task_row(task) for task in data.timeline.tasks[:_MOST_ROWS]],
+        "tasks": [_task_row(task, lanes) for task in data.timeline.tasks[:_MOST_ROWS]],
         "groups": _groups(data),
         "outputs_left_out": data.outputs_left_out,
         "fidelity": fidelity_tables(record.get("fidelity")),
@@ -174,8 +175,8 @@ def _timeline_words(data: RunData) -> str:
     return words
 
 
-def _task_row(task: TaskSpan) -> dict[str, str]:
-    nodes = task.nodes
+def _task_row(task: TaskSpan, lanes: Mapping[str, int]) -> dict[str, str]:
+    nodes = sorted(task.nodes, key=lanes.__getitem__)
     if task.broken:
         end, colour = f"✕ broken: {task.error or ''}"[:160], "bad"
         if task.missing:

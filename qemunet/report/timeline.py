@@ -128,6 +128,7 @@ class Timeline:
         marks: Links that changed and guests that ended.
         end_s: The last simulation time that is known.
         cut: The run's events end before the run's own end.
+        guests: All that booted, in the order of the topology.
     """
 
     tasks: list[TaskSpan] = field(default_factory=list)
@@ -135,11 +136,13 @@ class Timeline:
     marks: list[Mark] = field(default_factory=list)
     end_s: float = 0.0
     cut: bool = True
+    guests: list[str] = field(default_factory=list)
 
     @property
     def nodes(self) -> list[str]:
-        """Guests that something ran on, in order."""
-        return list(dict.fromkeys(command.node for command in self.commands.values()))
+        """Guests that something ran on, in the order of the topology."""
+        used = dict.fromkeys(command.node for command in self.commands.values())
+        return list(dict.fromkeys([*(node for node in self.guests if node in used), *used]))
 
 
 class TimelineReader:
@@ -157,6 +160,8 @@ class TimelineReader:
         if kind == "time-0":
             host_ns = event.get("host_ns")
             self._origin_ns = host_ns if isinstance(host_ns, int) else None
+        if kind == "booting":
+            self.timeline.guests.append(str(event.get("node")))
         if kind == "end":
             self.timeline.cut = False
         if at_s is None:

@@ -72,12 +72,16 @@ def connect_read_only(index: Path) -> sqlite3.Connection:
         sqlite3.Error: it cannot be read.
     """
     # Without a -wal file nobody writes, and a reader need not write either; one beside a writer shares its -shm file.
-    written = index.with_name(f"{INDEX}-wal").exists()
+    log = index.with_name(f"{INDEX}-wal")
+    written = log.exists()
     try:
         return _connect(index, "mode=ro" if written else "mode=ro&immutable=1")
     except sqlite3.OperationalError as error:
-        # A medium that is read only has no room for the -shm file, and nobody writes there.
-        if not written or error.sqlite_errorcode not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        # A medium that is read only has no room for the -shm file, and nobody writes there. Nor has a full disk, where all
+        # is in the index if the log is empty.
+        no_room = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR and not log.stat().st_size
+        read_only = error.sqlite_errorcode in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if not written or not (read_only or no_room):
             raise
     return _connect(index, "mode=ro&immutable=1")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qemunet.errors import InputError
+from qemunet.errors import HostError, InputError
 from qemunet.results.conditions import Condition
 from qemunet.results.places import INDEX, pilots_of, reading, runs_and_batches
 from qemunet.results.record import read_run
@@ -47,8 +47,14 @@ def read_sources(path: str | Path) -> list[Source]:
 
     Raises:
         InputError: there are none, or an index or a run.json cannot be read.
+        HostError: the disk does not let an index be read.
     """
     path = Path(path)
+    if path.is_file():
+        inside = path.name in ("run.json", INDEX)
+        raise InputError(
+            f"{path} is a file", hint=f"name its directory: {path.parent}" if inside else "name the directory of runs"
+        )
     if not path.is_dir():
         raise InputError(f"{path}: there is no such directory", hint="name the directory of runs or of a batch")
     sources: dict[str, Source] = {}
@@ -79,7 +85,7 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
         directory (absolute), attempts.
 
     Raises:
-        InputError: as ``read_sources``.
+        InputError, HostError: as ``read_sources``.
     """
     return counted(read_sources(path))
 
@@ -146,6 +152,11 @@ def _batch(path: Path) -> Source:
             tries = dict(index.execute("SELECT run, count(*) FROM attempts GROUP BY run").fetchall())
             rows = index.execute(_QUERY).fetchall()
     except sqlite3.Error as error:
+        if (error.sqlite_errorcode or 0) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+            # Beside what a batch was writing a reader writes a little, too.
+            raise HostError(
+                f"{path / INDEX} cannot be read: {error}", hint="if the disk is full make room, then do it again"
+            ) from None
         raise InputError(f"{path / INDEX} cannot be read as the index of a batch: {error}") from None
     records = [
         {

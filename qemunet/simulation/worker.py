@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from qemunet.metrics import plain
 from qemunet.simulation.builder import build, plan_from_json
 from qemunet.simulation.messages import MAX_BYTES, Type, pack
 from qemunet.simulation.native import LOAD_FIELDS, load
@@ -80,9 +81,7 @@ def main() -> int:
     }
     if extension is not None:
         try:
-            metrics = extension.finish()
-            json.dumps(metrics)
-            report["metrics"] = metrics
+            report["metrics"] = plain(extension.finish())
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything
             report["failure"] = _failure(error, "experiment")
     _send_report(control, stop_id, report)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from qemunet.errors import QemunetError, TaskError
 from qemunet.guest import transfer
 from qemunet.guest.clock import ClockOffset
 from qemunet.guest.shell import Shell
+from qemunet.metrics import plain
 from qemunet.plan.model import InterfacePlan
 from qemunet.progress import Progress
 from qemunet.results.fidelity import Measured
@@ -283,10 +283,9 @@ class Testbed:
             TypeError: it cannot be written as JSON.
         """
         try:
-            json.dumps(value)
+            self.metrics[name] = plain(value)
         except (TypeError, ValueError) as error:
             raise TypeError(f"metric {name} cannot be written as JSON: {error}") from error
-        self.metrics[name] = value
 
     def progress(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
         """Tell whoever waits how far the experiment is."""

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "qemunet"
 
-LEAVES = {"errors", "units", "progress", "process", "native"}
+LEAVES = {"errors", "units", "progress", "process", "metrics", "native"}
 
 MAY_IMPORT = {
     **{leaf: set() for leaf in LEAVES},

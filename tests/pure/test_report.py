@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -149,6 +150,12 @@ def test_the_timeline_has_each_task_with_its_barrier_and_its_skew() -> None:
     svg = draw_timeline(timeline)
     for told in ("✕ 3", "■ stopped", "✕ broken barrier", "hatch-bad", "fired"):
         assert told in svg
+
+
+def test_lanes_are_in_the_order_of_the_topology() -> None:
+    booting: list[dict[str, object]] = [{"event": "booting", "simulation_s": None, "node": node} for node in "abc"]
+    assert timeline_of([*booting, *command("t", "c", 1, 0.0), *command("t", "a", 2, 0.0)]).nodes == ["a", "c"]
+    assert timeline_of([*command("t", "c", 1, 0.0), *command("t", "a", 2, 0.0)]).nodes == ["c", "a"]
 
 
 def test_a_daemon_that_was_stopped_as_it_should_has_not_failed() -> None:
@@ -399,6 +406,11 @@ def test_a_batch_of_strange_metrics_or_of_none(tmp_path: Path) -> None:
     outline(written[0])
     assert len(written) == len(set(written)) == 9
     assert all(path.parent == tmp_path / "figures" and path.name[0] != "-" for path in written[1:])
+    with sqlite3.connect(batch / "index.sqlite") as index:
+        index.execute("UPDATE attempts SET status = 'running' WHERE run = 4 AND attempt = 2")
+    index.close()
+    write_report(batch, tmp_path / "report.html")
+    assert "<summary>1 attempt that was cut" in (tmp_path / "report.html").read_text(encoding="utf-8")
     empty = make_batch(tmp_path / "empty", [{}], [])
     write_report(empty, tmp_path / "report.html")
     outline(tmp_path / "report.html")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from qemunet.errors import HostError
+from qemunet.metrics import plain
 from qemunet.results.fidelity import Limits, Measured, judge, limits_from_options
 from qemunet.results.record import (
     RunDirectory,
@@ -117,6 +120,21 @@ def test_verdict(change: dict[str, Any], said: str | None) -> None:
     assert fidelity["faithful"] is (said is None)
     assert said is None or said in str(fidelity["reasons"])
     json.dumps(fidelity)
+
+
+def test_metrics_are_plain() -> None:
+    odd = {
+        "a": numpy.float64(1.5),
+        "b": [numpy.int64(3), numpy.bool_(True)],
+        "c": numpy.array([[1, 2]]),
+        "é\udcff": (1,),
+    }
+    assert plain(odd) == {"a": 1.5, "b": [3, True], "c": [[1, 2]], "é\udcff": [1]}
+    assert [type(value) for value in plain([numpy.float32(2), numpy.uint8(2), True, 10**30])] == [float, int, bool, int]
+    assert math.isnan(plain(numpy.float64("nan")))
+    for value in (object(), {(1, 2): 3}, 10**5000):
+        with pytest.raises((TypeError, ValueError)):
+            plain(value)
 
 
 def test_limits_from_options() -> None:

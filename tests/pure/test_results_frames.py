@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from qemunet.cli.main import main
-from qemunet.errors import InputError
+from qemunet.errors import HostError, InputError
 from qemunet.report.batch_data import read_batch_data
 from qemunet.report.batch_page import batch_page
+from qemunet.results import places
 from qemunet.results.export import to_text
 from qemunet.results.frames import point_frame, run_frame, table
 from qemunet.results.record import RunDirectory, this_process
@@ -159,6 +160,28 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite").write_bytes(b"no database, but long enough to be looked at as one" * 20)
     with pytest.raises(InputError, match="cannot be read as the index"):
         read_results(tmp_path)
+    with pytest.raises(InputError, match="is a file") as caught:
+        read_results(tmp_path / "index.sqlite")
+    assert str(tmp_path) in str(caught.value.hint)
+
+
+def test_a_disk_that_has_no_room_for_what_a_reader_writes(batch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = batch / "index.sqlite-wal"
+    log.touch()
+    connect = places._connect
+
+    def full(index: Path, mode: str) -> sqlite3.Connection:
+        if "immutable" in mode:
+            return connect(index, mode)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+    monkeypatch.setattr(places, "_connect", full)
+    assert len(read_results(batch)) == 5
+    log.write_bytes(b"what is not in the index yet")
+    with pytest.raises(HostError, match="disk I/O error"):
+        read_results(batch)
 
 
 def test_the_verb(batch: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemunet.batch.model import Repeat, Retry, Until
-from qemunet.batch.space import Quantity, Range, Sample, run_seed
+from qemunet.batch.space import Quantity, Range, Sample, Scale, run_seed
 from qemunet.batch.sweep import read_sweep
 from qemunet.errors import SweepError
 from qemunet.results.conditions import Condition
 from qemunet.topology.problems import PartError
+from qemunet.units import parse_rate_bps, parse_size_bytes, parse_time_ns
 
 HEAD = "topology: t.txt\nexperiment: e.py\n"
 
@@ -223,6 +224,34 @@ def test_numbers_are_as_a_user_types_them() -> None:
     assert Range(Quantity(0.1), Quantity(0.7), step=0.1).values() == ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
     assert Range(Quantity(10, "ms", True), Quantity(20, "ms", True), steps=3).values() == ["10ms", "15ms", "20ms"]
     assert Range(Quantity(0, whole=True), Quantity(1, whole=True), steps=3).values() == ["0", "0.5", "1"]
+
+
+@given(
+    unit=st.sampled_from(["ns", "us", "ms", "s", "bps", "kbps", "Mbps", "Gbps", "B", "KiB", "MiB", "GiB"]),
+    first=st.integers(1, 1000),
+    last=st.integers(1, 1000),
+    scale=st.sampled_from(["lin", "log"]),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_numbers_with_units_are_no_finer_than_topologies_take(
+    unit: str, first: int, last: int, scale: Scale, share: float
+) -> None:
+    parse = parse_size_bytes if unit[-1] == "B" else parse_rate_bps if unit.endswith("bps") else parse_time_ns
+    spread = Range(Quantity(first, unit, True), Quantity(last, unit, True), scale, 7, integer=False)
+    for text in [*spread.values(), spread.at(share)]:
+        parse(text)
+
+
+def test_what_is_finer_than_topologies_take_stays_as_it_is() -> None:
+    assert Range(Quantity(0.2, "ns"), Quantity(0.6, "ns"), steps=3).values() == ["0.2ns", "0.4ns", "0.6ns"]
+    assert Range(Quantity(1, "Mbps"), Quantity(3, "Mbps"), "log", 4).values() == [
+        *("1Mbps", "1.44225Mbps", "2.080084Mbps", "3Mbps")
+    ]
+    assert Range(Quantity(0.00001, "s"), Quantity(0.00003, "s"), steps=3).values() == [
+        "0.00001s",
+        "0.00002s",
+        "0.00003s",
+    ]
 
 
 @given(count=st.integers(1, 40), seed=st.integers(0, 2**63 - 1))
