@@ -169,11 +169,12 @@ TestGrownMtu()
 {
     constexpr unsigned FRAMES = 200;
     auto network = MakePair(false, {});
-    RunWith(*network, [](const Controller& controller) {
+    // Not counted: references are for the simulation's thread.
+    NetDevice* device = PeekPointer(NodeList::GetNode(0)->GetDevice(0));
+    RunWith(*network, [device](const Controller& controller) {
         Pair a(SOCK_DGRAM);
         controller.Attach(ControlType::ATTACH_DOOR, 0, a.theirs.Get());
         controller.Start();
-        Ptr<NetDevice> device = NodeList::GetNode(0)->GetDevice(0);
         std::atomic<unsigned> grown{0};
         auto grow = [device, &grown] {
             CHECK(device->SetMtu(9000));
