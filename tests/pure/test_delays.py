@@ -207,7 +207,7 @@ def calls(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 @given(st.recursive(TIMES | st.text("abn(),:=0 ms.%", max_size=8), calls, max_leaves=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_text_is_a_delay_or_a_mistake_inside_it(text: str) -> None:
     offset = 0
     try:
@@ -220,7 +220,7 @@ def test_any_text_is_a_delay_or_a_mistake_inside_it(text: str) -> None:
 
 
 @given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 2 * 10**9), st.integers(0, 2 * 10**9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_share_inside_bounds_is_what_draws_show(mean: int, std: int, low: int, width: int) -> None:
     distribution = Normal(mean, std, low, low + width)
     generator = random.Random(1)

@@ -115,7 +115,7 @@ def networks(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(networks())
 def test_every_packet_takes_a_path_of_least_delay(text: str) -> None:
     network = Network(*planned(text))

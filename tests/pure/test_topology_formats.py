@@ -40,7 +40,7 @@ def same(topology: Topology, format: str) -> None:
 
 @pytest.mark.parametrize("format", SUFFIXES)
 @given(topology=topologies())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reading_what_was_written_gives_the_same(topology: Topology, format: str) -> None:
     same(topology, format)
 

@@ -22,7 +22,7 @@ SEEDS = fuzz.seeds()
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_random_text(data: st.DataObject, suffix: str) -> None:
     alphabet = st.sampled_from(fuzz.ALPHABETS[suffix]) | st.characters()
     fuzz.survive(data.draw(st.text(alphabet=alphabet, max_size=300)), suffix)
@@ -38,7 +38,7 @@ WORDS = [word for text in SEEDS["txt"] for word in text.split(" ")] + [
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_random_words(words: list[str]) -> None:
     fuzz.survive(" ".join(words))
 

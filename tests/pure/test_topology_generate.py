@@ -56,7 +56,7 @@ def test_a_fat_tree_has_equal_parts() -> None:
 @given(
     st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), st.integers(n - 1, n * (n - 1) // 2), st.integers(0, 9)))
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random_networks(numbers: tuple[int, int, int]) -> None:
     graph = made("random", *numbers).graph()
     assert (len(graph), graph.size()) == numbers[:2]
