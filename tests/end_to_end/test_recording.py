@@ -30,12 +30,14 @@ for number in range(int(sys.argv[2])):
 """
 
 COUNT = 20_000
+#: Not below /tmp, which a container has of its own.
+PYTHON = os.path.realpath(sys.executable)
 EXPERIMENT = f"""\
 async def experiment(bed):
     a, b = bed.guests["a"], bed.guests["b"]
     await a.succeed(f"ping -c 1 -W 5 {{b.address}}")
     await a.copy_to(FILE, "/tmp/flood.py")
-    await a.succeed(f"{sys.executable} /tmp/flood.py {{b.address}} {COUNT}")
+    await a.succeed(f"{PYTHON} /tmp/flood.py {{b.address}} {COUNT}")
     await a.succeed(f"ping -c 1 -w 20 {{b.address}}")
     there, back = bed.links["a", "b"].counters
     assert there.frames == there.delivered_frames + there.dropped, there
@@ -116,6 +118,8 @@ async def experiment(bed):
     # The door of a p2p link answers ARP itself. On the link PPP's header of 2 bytes stands for Ethernet's 14.
     mac = next(each.data[6:12] for each in c if each.data[:6] == b"\xff" * 6)
     for counted, is_from_c in ((there, False), (back, True)):
-        packets = [each for each in c if each.data[12:14] == b"\x08\x00" and (each.data[6:12] == mac) == is_from_c]
-        assert counted["frames"] == counted["delivered_frames"] == len(packets) == 5
+        # The machines' kernels look for other IPv6 nodes whenever they like.
+        packets = [each for each in c if each.data[12:14] != b"\x08\x06" and (each.data[6:12] == mac) == is_from_c]
+        assert counted["frames"] == counted["delivered_frames"] == len(packets)
+        assert sum(each.data[12:14] == b"\x08\x00" for each in packets) >= 5
         assert counted["bytes"] == counted["delivered_bytes"] == sum(len(each.data) - 12 for each in packets)

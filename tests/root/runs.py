@@ -94,7 +94,11 @@ def find_run(label: str) -> RunningRun:
 
 def open_files(pid: int) -> list[str]:
     """What the descriptors of a process lead to."""
-    return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(entry))
+    return found
 
 
 class Watch:
