@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from qemunet.simulation.client import Simulation
+from qemunet.simulation.report import Counters
 from tests.ns3 import packets
 from tests.ns3.test_hostile import udp
 from tests.ns3.test_nodes import Card, network
@@ -193,17 +195,22 @@ def test_an_answer_that_nobody_asked_for_is_counted_on_p2p(tmp_path: Path) -> No
     trio.run(main)
 
 
+async def send_to_each(simulation: Simulation, card: Card, prefix: bytes, count: int) -> Counters:
+    """Send a frame to each of so many addresses; returns what was counted then."""
+    for number in range(count):
+        await card.send(prefix + number.to_bytes(2, "big"), packets.IPV4, packets.ping4(ME, YOU))
+        if number % 40 == 0:
+            await simulation.counters()  # the queue of its socket holds about ninety
+    return await simulation.counters()
+
+
 def test_ad_hoc_stations_send_to_some_strangers_only(tmp_path: Path) -> None:
     text = "node a container position=0,0\nnode b host position=1,0\nlan l wifi a b"
 
     async def main() -> None:
         async with network(text, tmp_path) as (simulation, cards, _plan):
             a = cards["a"]
-            for number in range(300):
-                await a.send(b"\2\0\0\0" + number.to_bytes(2, "big"), packets.IPV4, packets.ping4(ME, YOU))
-                if number % 40 == 0:
-                    await simulation.counters()  # the queue of its socket holds about ninety
-            counters = await simulation.counters()
+            counters = await send_to_each(simulation, a, b"\2\0\0\0", 300)
             assert counters.doors[0].in_malformed == 300 - 32
             # Nobody acknowledges them.
             with trio.fail_after(60):
@@ -223,11 +230,7 @@ def test_wifi_devices_send_to_some_hundred_groups(tmp_path: Path, access_point: 
             a = cards["a"]
             assert (await a.ping(YOU))[20] == 0
             before = (await simulation.counters()).links["l"][0].sent_frames
-            for number in range(600):
-                await a.send(b"\x33\x33\0\0" + number.to_bytes(2, "big"), packets.IPV4, packets.ping4(ME, YOU))
-                if number % 40 == 0:
-                    await simulation.counters()  # the queue of its socket holds about ninety
-            counters = await simulation.counters()
+            counters = await send_to_each(simulation, a, b"\x33\x33\0\0", 600)
             assert counters.doors[0].in_malformed == 600 - 512
             assert counters.links["l"][0].sent_frames >= before + 512
             # Others pass still, once the queues that are full have room.

@@ -118,6 +118,10 @@ DevicePort::PutFrame(FramePtr frame)
 bool
 DevicePort::Carries(const Frame& frame) const
 {
+    if (m_anyName && !m_wifi)
+    {
+        return true;
+    }
     Mac48Address destination;
     Mac48Address source;
     destination.CopyFrom(frame.data);
@@ -137,7 +141,7 @@ DevicePort::Carries(const Frame& frame) const
 bool
 DevicePort::MaySendTo(Mac48Address destination) const
 {
-    if (!m_wifi || destination.IsBroadcast())
+    if (destination.IsBroadcast())
     {
         return true;
     }
